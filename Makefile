@@ -1,0 +1,58 @@
+# Everything a contributor runs. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+CLUSTER := $(RUN) -m tests.cluster
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint format openapi lock cluster cluster-down test-cluster bench-cluster clean
+
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(VENV)/ready: requirements/dev.txt pyproject.toml
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: $(VENV)/ready ## Run the tests that need no cluster (real PostgreSQL, real functions, real CLI)
+	$(RUN) -m pytest
+
+lint: $(VENV)/ready ## Check style, types, import rules and that generated files are fresh
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/ready ## Format the code
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+openapi: $(VENV)/ready ## Write the API's description from the functions' routes
+	$(RUN) -m maxcloud.openapi functions
+
+cluster: $(VENV)/ready ## Start a real Kubernetes with Knative here, the platform on it (Linux, root)
+	$(CLUSTER) up
+	$(CLUSTER) install
+
+cluster-down: $(VENV)/ready ## End that cluster and leave nothing of it behind
+	$(CLUSTER) down
+
+test-cluster: $(VENV)/ready ## Run the journeys on a real cluster that is started for them
+	$(CLUSTER) test
+
+bench-cluster: $(VENV)/ready ## Measure deploy time and cold start on a running cluster
+	$(RUN) -m pytest tests/bench -s
+
+lock: $(VENV)/ready ## Pin the dependencies anew
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
+	  --generate-hashes --no-emit-index-url pyproject.toml --extra functions -o requirements/functions.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
+	  --generate-hashes --no-emit-index-url pyproject.toml --all-extras --group dev -o requirements/dev.txt
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""The `maxcloud` command line: what a person types, over `maxcloud.client`."""

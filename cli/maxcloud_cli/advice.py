@@ -1,0 +1,157 @@
+"""Every error as a person reads it: one sentence, one hint, one exit code. The one place.
+
+Imported when something failed, so it may import what takes its time.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from maxcloud import client, errors
+from maxcloud_cli import output
+from maxcloud_cli.request import option_of
+from maxcloud_cli.waiting import DeployFailed, StillGoing
+
+if TYPE_CHECKING:
+    from maxcloud.models import Service
+
+FAILED, WRONG_USAGE, STILL_GOING, INTERRUPTED = 1, 2, 3, 130
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What went wrong, what to do about it, and the exit code; `details` stand between them."""
+
+    sentence: str
+    hint: str = ""
+    exit_code: int = FAILED
+    details: tuple[str, ...] = ()
+
+
+def report(error: Exception) -> int:
+    """Print the advice for an error on stderr and return the exit code.
+
+    An error that is not known here is a mistake of ours and is raised again.
+    """
+    if isinstance(error, typer.Abort):
+        return INTERRUPTED
+    if isinstance(error, OSError):
+        # stdout is of no use any more, and the interpreter flushes it once again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return FAILED
+    advice = advice_for(error)
+    if advice is None:
+        raise error
+    for line in lines(advice):
+        output.remark(line)
+    return advice.exit_code
+
+
+def lines(advice: Advice) -> list[str]:
+    """Return the lines that a person sees."""
+    shown = [f"Error: {advice.sentence}", *(f"  {line}" for line in advice.details)]
+    if advice.hint:
+        shown.append(f"Hint: {advice.hint}")
+    return [output.harmless(line) for line in shown]
+
+
+def advice_for(error: Exception) -> Advice | None:
+    """Return the advice for an error, or None for one that is a mistake of ours."""
+    if isinstance(error, typer.TyperException):
+        return _of_wrong_usage(error)
+    if isinstance(error, DeployFailed):
+        return _of_failed_deploy(error.service)
+    if isinstance(error, StillGoing):
+        return _of_still_going(error)
+    if isinstance(error, OSError):
+        return Advice(f"cannot write the result: {error.strerror}")
+    return _of_the_api(error)
+
+
+def _of_wrong_usage(error: typer.TyperException) -> Advice:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "maxcloud"
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    return Advice(message, f"`{command} --help` shows what is possible", WRONG_USAGE)
+
+
+def _of_failed_deploy(service: "Service") -> Advice:
+    first, *further = service.message.splitlines() or ["the platform gave no reason"]
+    if service.ready_revision:
+        further.append(f"{service.ready_revision} still serves.")
+    hint = _HINTS.get(service.reason.rstrip("0123456789"))
+    return Advice(
+        f"{service.name} failed ({service.reason or service.status}): {first}",
+        (hint or "`maxcloud describe {name}` shows all that is known").format(name=service.name),
+        details=tuple(further),
+    )
+
+
+# By a failed service's reason, without a number at its end.
+_HINTS = {
+    "ImageNotFound": "check the image's name and tag, and that it is in that registry",
+    "ImageForbidden": "make the image public, or push it to max-cloud's own registry",
+    "ImageUnauthorized": "make the image public, or push it to max-cloud's own registry",
+    "ExitCode": "the container ended by itself; run it locally with the same variables to see why",
+    "OOMKilled": "give it more with --memory",
+    "NotListening": "listen on 0.0.0.0 at $PORT, or name the container's port with --port",
+}
+
+
+def _of_still_going(error: StillGoing) -> Advice:
+    look = f"`maxcloud describe {error.name}` shows"
+    if not error.accepted:
+        said = f"interrupted before the API answered about the {error.what} of {error.name}"
+        return Advice(said, f"{look} whether it was accepted", INTERRUPTED)
+    if error.interrupted:
+        said = f"interrupted; the {error.what} of {error.name} goes on"
+        return Advice(said, f"{look} how far it is", INTERRUPTED)
+    said = f"the wait is over; the {error.what} of {error.name} goes on"
+    return Advice(said, f"{look} how far it is; --wait-timeout waits longer", STILL_GOING)
+
+
+def _of_the_api(error: Exception) -> Advice | None:
+    for kind, sentence, hint, exit_code in _OF_THE_API:
+        if isinstance(error, kind):
+            field, wait = getattr(error, "field", None), getattr(error, "retry_after", None)
+            about = {
+                "option": option_of(field) if field else "--help",
+                "when": f"in {wait} seconds" if wait else "in a moment",
+                "request_id": getattr(error, "request_id", None) or "(unknown)",
+            }
+            return Advice(sentence or str(error), hint.format(**about), exit_code)
+    return None
+
+
+_ADDRESS = "check the address in --api-url or MAXCLOUD_API_URL"
+
+# The first class that fits: the sentence where it is not the error's own, hint, exit code.
+_OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
+    (client.InvalidSetting, "", "see --api-url and --api-key", WRONG_USAGE),
+    (client.NoAnswer, "", "try again; if this was a change, it may have taken effect", FAILED),
+    (client.ConnectionFailed, "", f"is it running there? {_ADDRESS}", FAILED),
+    (
+        errors.Unauthenticated,
+        "authentication required",
+        "`maxcloud auth register` gives you a key; pass it in MAXCLOUD_API_KEY",
+        FAILED,
+    ),
+    (
+        errors.NameTaken,
+        "conflict: service name already exists",
+        "choose another --name: it is part of the URL, so it is unique for all",
+        FAILED,
+    ),
+    (errors.ServiceDeleting, "", "try again when `maxcloud list` shows it no longer", FAILED),
+    (errors.Forbidden, "", "use a key with a role that may do this", FAILED),
+    (errors.NotFound, "", "`maxcloud list` shows your services", FAILED),
+    (errors.InvalidField, "", "see {option}", WRONG_USAGE),
+    (errors.TooManyRequests, "", "try again {when}", FAILED),
+    (errors.Unavailable, "", "try again {when}", FAILED),
+    (client.NotTheAPI, "", _ADDRESS, FAILED),
+    (errors.APIError, "", "the operator finds more under request id {request_id}", FAILED),
+)

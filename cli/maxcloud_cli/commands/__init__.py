@@ -1,0 +1,1 @@
+"""One file per noun; main.py gives the commands their names."""

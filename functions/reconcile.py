@@ -1,0 +1,189 @@
+"""Reconcile: bring the cluster to what the rows say.
+
+A handler loads the row that its event names, decides, applies, and writes back guarded by the
+generation it loaded. So lost, doubled, reordered and interleaved events do no harm.
+"""
+
+import json
+import logging
+from typing import Any
+from uuid import UUID
+
+from functions_framework.aio import http
+from starlette.requests import Request
+
+from maxcloud import oci
+from maxcloud.errors import PermanentError, TemporaryError
+from maxcloud.events import PING, Event, Type, read_data
+from maxcloud.http import Api, Call
+from maxcloud.knative import cluster, manifests
+from maxcloud.models import ServiceHint, ServiceStatus
+from maxcloud.store import convergence as rows
+from maxcloud.store import dead_letters, revisions
+from maxcloud.store.services import ServiceRow
+
+# How many rows one sweep hints at; the next one goes on.
+SWEEP_ROWS = 100
+
+_log = logging.getLogger(__name__)
+
+api = Api("reconcile")
+
+
+@http
+async def reconcile(request: Request) -> Any:
+    """Serve this function; an ASGI app is an answer that functions-framework awaits."""
+    return api.app
+
+
+@api.events("/")
+async def on_event(call: Call, event: Event) -> None:
+    """Take a hint about one service, or the timer's about all of them."""
+    if event.type == PING:
+        await repeat_hints(call)
+        await compare_with_cluster(call)
+    elif event.type in {Type.DEPLOY_REQUESTED, Type.DELETE_REQUESTED}:
+        await converge(call, read_data(event, ServiceHint))
+    else:
+        raise PermanentError(f"no handler for {event.type}")
+
+
+@api.events("/dead-letters")
+async def on_dead_letter(call: Call, event: Event) -> None:
+    """Keep an event that its handler would not take."""
+    said = event.extensions
+    letter = dead_letters.DeadLetter(
+        event_id=event.id,
+        source=event.source,
+        type=event.type,
+        subject=event.subject,
+        destination=said.get("knativeerrordest", ""),
+        code=int(code) if (code := said.get("knativeerrorcode", "")).isdecimal() else None,
+        headers=said,
+        body=json.dumps(event.data, default=str),
+    )
+    await dead_letters.keep(call.db, letter)
+
+
+async def converge(call: Call, hint: ServiceHint) -> None:
+    """Make the cluster have what the row of one service says, whatever the hint said."""
+    row = await rows.load(call.db, hint.org_id, hint.id)
+    if row is None:
+        await bury(call, hint)
+    elif row.status == ServiceStatus.DELETING:
+        await let_go(call, row)
+    elif not row.is_given_up:
+        await apply(call, row)
+
+
+async def apply(call: Call, row: ServiceRow) -> None:
+    """Write the row's generation to the cluster, unless a newer one is there or it is there."""
+    resolved = row if row.digest else await resolve_image(call, row)
+    if resolved is None or resolved.digest is None:
+        return
+    template = resolved.template(oci.Reference.parse(row.image).pinned(resolved.digest))
+    revision = await revisions.choose(call.db, resolved, template)
+    if await rows.revision_chosen(call.db, row, revision.name) is None:
+        return
+    namespace = call.config.namespace_of(row.org_id)
+    wanted = manifests.service(
+        manifests.Wanted(
+            id=row.id,
+            org_id=row.org_id,
+            name=row.name,
+            namespace=namespace,
+            generation=row.generation,
+            revision=revision.name,
+            template=template,
+        )
+    )
+    try:
+        live = await cluster.get_service(namespace, row.name)
+        if live is None:
+            live = await cluster.create_service(wanted)
+        elif (changed := manifests.replacement(live, wanted)) is not None:
+            live = await cluster.replace_service(changed)
+    except manifests.Superseded:
+        return
+    except (manifests.Occupied, cluster.Refused) as error:
+        await give_up(call, row, type(error).__name__, str(error))
+        return
+    if await rows.applied(call.db, row, live["metadata"]["generation"]) is None:
+        # A newer generation, or the end, came in between: look again, so that nothing stays behind.
+        raise TemporaryError("the service changed meanwhile")
+
+
+async def resolve_image(call: Call, row: ServiceRow) -> ServiceRow | None:
+    """Ask the registry what the image is now; None when that settles the matter."""
+    try:
+        image = await oci.resolve(row.image, call.config.registry_private_hosts)
+    except oci.ImageRefused as error:
+        await give_up(call, row, error.reason, str(error))
+        return None
+    except TemporaryError as error:
+        await rows.delayed(call.db, row, f"{error}; trying again")
+        raise
+    return await rows.image_resolved(call.db, row, image.digest, image.exposed_port)
+
+
+async def give_up(call: Call, row: ServiceRow, reason: str, message: str) -> None:
+    """End this generation as failed; an older revision goes on serving."""
+    if await rows.failed(call.db, row, reason, message):
+        call.hint(Type.SERVICE_FAILED, row.hint(reason=reason))
+
+
+async def let_go(call: Call, row: ServiceRow) -> None:
+    """Delete a service from the cluster; `status` sees it gone and removes the row."""
+    live = await cluster.get_service(call.config.namespace_of(row.org_id), row.name)
+    if live is not None and manifests.is_of(live, row.id):
+        await cluster.delete_service(live)
+    elif await rows.remove(call.db, row):
+        call.hint(Type.SERVICE_DELETED, row.hint())
+
+
+async def bury(call: Call, hint: ServiceHint) -> None:
+    """Delete what a late handler made of a service whose row is gone.
+
+    Only a tombstone allows it: an empty or restored database must never delete tenants.
+    """
+    name = await rows.name_on_tombstone(call.db, hint.org_id, hint.id)
+    if name is not None:
+        live = await cluster.get_service(call.config.namespace_of(hint.org_id), name)
+        if live is not None and manifests.is_of(live, hint.id):
+            await cluster.delete_service(live)
+
+
+async def repeat_hints(call: Call) -> None:
+    """Say again what rows have been waiting for too long."""
+    for row in await rows.claim_unconverged_across_tenants(call.db, SWEEP_ROWS):
+        await announce(call, row.hint(), going=row.status == ServiceStatus.DELETING)
+
+
+async def compare_with_cluster(call: Call) -> None:
+    """Find what the cluster lost, what was changed by hand, and what nobody owns any more."""
+    expected = await rows.everything_across_tenants(call.db)
+    strays: dict[UUID, manifests.Manifest] = {}
+    settled = {row.id: row for row in expected if row.is_settled and row.cluster_generation}
+    known = {row.id for row in expected}
+    async for live in cluster.managed_services():
+        service_id = manifests.service_id(live)
+        row = settled.pop(service_id, None)
+        if row is not None and row.cluster_generation != live["metadata"]["generation"]:
+            await announce(call, row.hint())
+        elif service_id not in known:
+            strays[service_id] = live
+    for lost in settled.values():
+        await announce(call, lost.hint())
+    for service_id in await rows.tombstones_across_tenants(call.db, list(strays)):
+        await cluster.delete_service(strays.pop(service_id))
+    for stray in strays.values():
+        fields = {key: stray["metadata"][key] for key in ("namespace", "name")}
+        _log.warning("left alone: an object of ours without a row", extra={"fields": fields})
+
+
+async def announce(call: Call, hint: ServiceHint, *, going: bool = False) -> None:
+    """Publish a hint; without a broker, follow it here and now."""
+    if call.config.sink is None:
+        await converge(call, hint)
+    else:
+        call.hint(Type.DELETE_REQUESTED if going else Type.DEPLOY_REQUESTED, hint)

@@ -1,0 +1,68 @@
+"""Services: what a tenant deploys.
+
+Here rows are written and read, nothing more; `reconcile` brings them to the cluster.
+"""
+
+from typing import Any
+
+from functions_framework.aio import http
+from starlette.requests import Request
+
+from maxcloud.events import Type
+from maxcloud.http import Api, Call
+from maxcloud.models import DeployRequest, Revision, Role, Service, UpdateRequest
+from maxcloud.store import revisions
+from maxcloud.store import services as rows
+
+api = Api("services")
+
+
+@http
+async def services(request: Request) -> Any:
+    """Serve this function; an ASGI app is an answer that functions-framework awaits."""
+    return api.app
+
+
+@api.get("/api/v1/services", Role.READ)
+async def list_services(call: Call) -> list[Service]:
+    """List the organisation's services by name."""
+    found = await rows.all_of_organisation(call.db, call.org_id)
+    return [row.public(call.config.domain) for row in found]
+
+
+@api.post("/api/v1/services", Role.DEPLOY, status=201)
+async def deploy(call: Call, wanted: DeployRequest) -> Service:
+    """Deploy an image as a new service."""
+    row = await rows.create(call.db, call.org_id, wanted, by=call.caller.user)
+    call.hint(Type.DEPLOY_REQUESTED, row.hint())
+    return row.public(call.config.domain)
+
+
+@api.get("/api/v1/services/{id}", Role.READ)
+async def get_service(call: Call) -> Service:
+    """Show one service; `id` is its id or its name."""
+    row = await rows.get(call.db, call.org_id, call.parameter("id"))
+    return row.public(call.config.domain)
+
+
+@api.patch("/api/v1/services/{id}", Role.DEPLOY)
+async def update(call: Call, patch: UpdateRequest) -> Service:
+    """Change a service by a JSON merge patch; an image that is sent is resolved again."""
+    row = await rows.update(call.db, call.org_id, call.parameter("id"), patch, by=call.caller.user)
+    call.hint(Type.DEPLOY_REQUESTED, row.hint())
+    return row.public(call.config.domain)
+
+
+@api.delete("/api/v1/services/{id}", Role.DEPLOY)
+async def delete(call: Call) -> None:
+    """Delete a service; it is shown as deleting until the cluster has let it go."""
+    row = await rows.mark_deleting(call.db, call.org_id, call.parameter("id"), by=call.caller.user)
+    call.hint(Type.DELETE_REQUESTED, row.hint())
+
+
+@api.get("/api/v1/services/{id}/revisions", Role.READ)
+async def list_revisions(call: Call) -> list[Revision]:
+    """List a service's revisions, newest first."""
+    row = await rows.get(call.db, call.org_id, call.parameter("id"))
+    found = await revisions.of_service(call.db, call.org_id, row.id)
+    return [revision.public(serving=row.ready_revision) for revision in found]

@@ -1,0 +1,135 @@
+"""What a function reads from its environment: once, typed, and refusing nonsense.
+
+Every variable stands in the README's table with its default; tests/unit/test_config.py holds the
+two together. A value that cannot be parsed raises ConfigError with one sentence naming it.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from maxcloud import names
+from maxcloud.errors import ConfigError
+
+# The one organisation and user of DEV_MODE. Fixed, so that a restart finds its services again.
+DEV_ORG_ID = UUID("00000000-0000-4000-8000-000000000001")
+DEV_USER_ID = UUID("00000000-0000-4000-8000-000000000002")
+
+SECRET_BYTES_MIN = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one function; secrets stay out of its repr."""
+
+    port: int = 8080
+    log_level: int = logging.INFO
+    database_url: str = field(default="", repr=False)
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    domain: str = "maxcloud.dev"
+    namespace: str = "default"
+    sink: str | None = None
+    dev_mode: bool = False
+    registry_private_hosts: frozenset[str] = frozenset()
+    commit: str = "unknown"
+
+    def namespace_of(self, org_id: UUID) -> str:
+        """Return the namespace that an organisation's services live in."""
+        return self.namespace if org_id == DEV_ORG_ID else f"mc-org-{org_id}"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Config":
+        """Read the configuration of a function.
+
+        Raises ConfigError for the first variable that is missing or makes no sense.
+        """
+        dev_mode = _boolean(env, "DEV_MODE")
+        config = cls(
+            port=_port(env),
+            log_level=_log_level(env),
+            database_url=env.get("DATABASE_URL", ""),
+            secret_keys=_secret_keys(env),
+            domain=_domain(env),
+            namespace=_namespace(env),
+            sink=_sink(env),
+            dev_mode=dev_mode,
+            registry_private_hosts=_hosts(env, "REGISTRY_PRIVATE_HOSTS"),
+            commit=env.get("MAXCLOUD_COMMIT", "unknown"),
+        )
+        if not config.database_url:
+            raise ConfigError("DATABASE_URL is not set: name the PostgreSQL database to use")
+        if dev_mode and not names.is_local(config.domain):
+            raise ConfigError(
+                f"DEV_MODE is refused with the public MAXCLOUD_DOMAIN={config.domain}: "
+                "set the domain to localhost or switch DEV_MODE off"
+            )
+        if not dev_mode and not config.secret_keys:
+            raise ConfigError(
+                f"SECRET_KEY is not set: give at least {SECRET_BYTES_MIN} random bytes"
+            )
+        return config
+
+
+def _boolean(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "false").lower()
+    if value not in {"true", "false", "1", "0", ""}:
+        raise ConfigError(f"{name} must be true or false, not '{env[name]}'")
+    return value in {"true", "1"}
+
+
+def _port(env: Mapping[str, str]) -> int:
+    value = env.get("PORT", "8080")
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:  # noqa: PLR2004 - RFC 6335
+        raise ConfigError(f"PORT must be a number from 1 to 65535, not '{value}'")
+    return int(value)
+
+
+def _log_level(env: Mapping[str, str]) -> int:
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+    levels["error"] = logging.ERROR
+    value = env.get("LOG_LEVEL", "info").lower()
+    if value not in levels:
+        raise ConfigError(f"LOG_LEVEL must be one of {', '.join(levels)}, not '{value}'")
+    return levels[value]
+
+
+def _secret_keys(env: Mapping[str, str]) -> tuple[str, ...]:
+    keys = tuple(key for key in env.get("SECRET_KEY", "").split(",") if key)
+    if any(len(key.encode()) < SECRET_BYTES_MIN for key in keys):
+        raise ConfigError(f"SECRET_KEY must have at least {SECRET_BYTES_MIN} bytes")
+    return keys
+
+
+def _domain(env: Mapping[str, str]) -> str:
+    value = env.get("MAXCLOUD_DOMAIN", "maxcloud.dev").lower()
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", value):
+        raise ConfigError(f"MAXCLOUD_DOMAIN must be a domain such as maxcloud.dev, not '{value}'")
+    return value
+
+
+def _namespace(env: Mapping[str, str]) -> str:
+    value = env.get("KNATIVE_NAMESPACE", "default")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
+        raise ConfigError(f"KNATIVE_NAMESPACE must be the name of a namespace, not '{value}'")
+    return value
+
+
+def _sink(env: Mapping[str, str]) -> str | None:
+    value = env.get("K_SINK")
+    if not value:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"K_SINK must be the http address of a broker, not '{value}'")
+    return value
+
+
+def _hosts(env: Mapping[str, str], name: str) -> frozenset[str]:
+    hosts = frozenset(host.strip().lower() for host in env.get(name, "").split(",") if host.strip())
+    for host in hosts:
+        if not re.fullmatch(r"[a-z0-9.-]+(:[0-9]{1,5})?", host):
+            raise ConfigError(f"{name} must be hosts separated by commas, not '{host}'")
+    return hosts

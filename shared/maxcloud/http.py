@@ -1,0 +1,248 @@
+"""From a function's table of routes to its ASGI app.
+
+A handler takes a Call (and the body it declares), returns a model, and raises named errors. What
+is malformed, unknown or too large never reaches it.
+"""
+
+import logging
+import os
+import typing
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, TypeAdapter
+from starlette.applications import Starlette
+from starlette.background import BackgroundTasks
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from maxcloud import auth, errors, events, log, wire
+from maxcloud.auth import Identity
+from maxcloud.config import Config
+from maxcloud.models import Health, Role, ServiceHint
+from maxcloud.store.database import Database
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Call:
+    """One request or event on its way: who asks, and what its handler may use."""
+
+    request: Request
+    config: Config
+    db: Database
+    function: str
+    identity: Identity | None = None
+    later: BackgroundTasks = field(default_factory=BackgroundTasks)
+
+    @property
+    def caller(self) -> Identity:
+        """Who asks; only on a route with a role."""
+        assert self.identity is not None  # noqa: S101 - a mistake in our own route table
+        return self.identity
+
+    @property
+    def org_id(self) -> UUID:
+        """The caller's organisation."""
+        return self.caller.org_id
+
+    def parameter(self, name: str) -> str:
+        """Return a part of the path, decoded."""
+        return str(self.request.path_params[name])
+
+    def hint(self, type: events.Type, hint: ServiceHint) -> None:
+        """Publish an event after the answer has gone out.
+
+        The row is the outbox, so nobody needs to wait for the broker.
+        """
+        event = events.about_service(type, self.function, hint)
+        self.later.add_task(events.publish, self.config.sink, event)
+
+
+Handler = Callable[..., Awaitable[object]]
+EventHandler = Callable[[Call, events.Event], Awaitable[None]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+Decorator = Callable[[Handler], Handler]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line of the API; OpenAPI is written from it too."""
+
+    method: str
+    path: str
+    handler: Handler
+    role: Role | None
+    status: int
+    body: type[BaseModel] | None
+    answer: Any  # the annotation of what the handler returns
+
+    @cached_property
+    def to_json(self) -> Callable[[object], bytes]:
+        """Turn what the handler returned into JSON."""
+        return TypeAdapter(self.answer).dump_json
+
+
+class Api:
+    """The routes of one function."""
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+        self.routes: list[Route] = []
+        self._event_handlers: dict[str, EventHandler] = {}
+        self._database: Database | None = None
+
+    def get(self, path: str, role: Role | None = None, status: int = 200) -> Decorator:
+        """Declare a GET route; `role` is the least one, None needs no credential."""
+        return self._route("GET", path, role, status)
+
+    def post(self, path: str, role: Role | None = None, status: int = 200) -> Decorator:
+        """Declare a POST route."""
+        return self._route("POST", path, role, status)
+
+    def patch(self, path: str, role: Role | None = None, status: int = 200) -> Decorator:
+        """Declare a PATCH route."""
+        return self._route("PATCH", path, role, status)
+
+    def delete(self, path: str, role: Role | None = None, status: int = 204) -> Decorator:
+        """Declare a DELETE route."""
+        return self._route("DELETE", path, role, status)
+
+    def events(self, path: str) -> Callable[[EventHandler], EventHandler]:
+        """Declare where events arrive.
+
+        A handler that returns has handled its event (204); TemporaryError asks for it again
+        (503), PermanentError puts it with the dead letters (400).
+        """
+
+        def declare(handler: EventHandler) -> EventHandler:
+            self._event_handlers[path] = handler
+            return handler
+
+        return declare
+
+    @cached_property
+    def app(self) -> Starlette:
+        """The app, configured from this process's environment; raises ConfigError."""
+        config = Config.from_env(os.environ)
+        self._database = Database(config.database_url)
+        return self.build(config, self._database)
+
+    async def close(self) -> None:
+        """Give back what `app` holds."""
+        if self._database is not None:
+            await self._database.close()
+
+    def build(self, config: Config, db: Database) -> Starlette:
+        """Return an app for this configuration and database."""
+        by_path: dict[str, dict[str, Route]] = {}
+        for route in self.routes:
+            by_path.setdefault(route.path, {})[route.method] = route
+        routes = [
+            StarletteRoute(path, self._endpoint(methods, config, db), methods=list(methods))
+            for path, methods in by_path.items()
+        ]
+        routes += [
+            StarletteRoute(path, self._event_endpoint(handler, config, db), methods=["POST"])
+            for path, handler in self._event_handlers.items()
+        ]
+        if "/healthz" not in by_path:
+            # Every instance is probed here; to the world the function `health` answers it.
+            routes.append(StarletteRoute("/healthz", _healthz, methods=["GET"]))
+        app = Starlette(routes=routes)
+        # A redirect would name the internal host that Kourier rewrote the request to.
+        app.router.redirect_slashes = False
+        app.add_exception_handler(HTTPException, wire.refused_by_router)
+        return app
+
+    def _route(self, method: str, path: str, role: Role | None, status: int) -> Decorator:
+        def declare(handler: Handler) -> Handler:
+            hints = typing.get_type_hints(handler)
+            answer = hints.pop("return")
+            body = next((hint for name, hint in hints.items() if name != "call"), None)
+            self.routes.append(Route(method, path, handler, role, status, body, answer))
+            return handler
+
+        return declare
+
+    def _endpoint(self, methods: dict[str, Route], config: Config, db: Database) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            wire.name_request(request)
+            call = Call(request, config, db, self.function)
+            try:
+                route = methods["GET" if request.method == "HEAD" else request.method]
+                response = await _serve(call, route)
+            except errors.APIError as error:
+                response = wire.refusal(error)
+            except Exception:
+                _log.exception("%s %s failed", request.method, request.url.path)
+                response = wire.refusal(errors.InternalError("something went wrong on our side"))
+            fields = {"status": response.status_code}
+            _log.info("%s %s", request.method, request.url.path, extra={"fields": fields})
+            return response
+
+        return endpoint
+
+    def _event_endpoint(self, handler: EventHandler, config: Config, db: Database) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            wire.name_request(request)
+            call = Call(request, config, db, self.function)
+            status, outcome = await _deliver(call, handler)
+            fields = {
+                "event_id": request.headers.get("ce-id"),
+                "event_type": request.headers.get("ce-type"),
+                "status": status,
+                "outcome": outcome,
+            }
+            _log.info("event", extra={"fields": fields})
+            # Empty, always: a broker publishes a non-empty answer as an event, and takes one that
+            # is no event for a failed delivery.
+            return Response(status_code=status, background=call.later)
+
+        return endpoint
+
+
+async def _serve(call: Call, route: Route) -> Response:
+    if route.role is not None:
+        call.identity = auth.identify(call.config)
+        log.org_id.set(str(call.identity.org_id))
+        auth.require(call.identity, route.role)
+    wire.require_acceptable(call.request)
+    bodies = [] if route.body is None else [await wire.read_json(call.request, route.body)]
+    answer = await route.handler(call, *bodies)
+    if isinstance(answer, Response):
+        response = answer
+    elif answer is None:
+        response = Response(status_code=route.status)
+    else:
+        response = Response(route.to_json(answer), route.status, media_type="application/json")
+    response.headers["X-Request-Id"] = log.request_id.get() or ""
+    response.background = call.later
+    return response
+
+
+async def _deliver(call: Call, handler: EventHandler) -> tuple[int, str]:
+    try:
+        event = events.Event.parse(dict(call.request.headers), await wire.read_bytes(call.request))
+        log.request_id.set(event.extensions.get("requestid") or str(uuid.uuid4()))
+        log.org_id.set(event.extensions.get("orgid"))
+        await handler(call, event)
+    except (errors.PermanentError, errors.PayloadTooLarge) as error:
+        return 400, str(error)
+    except (errors.TemporaryError, errors.Unavailable) as error:
+        return 503, str(error)
+    except Exception:
+        _log.exception("event handler failed")
+        return 500, "failed"
+    return 204, "handled"
+
+
+async def _healthz(_: Request) -> Response:
+    return Response(Health(status="ok").model_dump_json(), media_type="application/json")

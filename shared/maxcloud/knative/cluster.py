@@ -1,0 +1,142 @@
+"""The Kubernetes API: the only file that talks to it.
+
+Objects are plain dicts (typed models drop fields they do not know). The client is synchronous,
+which costs half the import time of the asynchronous one, so each call runs in a thread.
+"""
+
+import asyncio
+import functools
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import urllib3.exceptions
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from maxcloud.errors import MaxCloudError, TemporaryError
+from maxcloud.knative.manifests import MANAGED, Manifest
+
+# Bounds one call, so that a handler ends well before its event is delivered again.
+CALL_SECONDS = 10
+
+PAGE = 500
+
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_NOT_FOUND, _CONFLICT, _TOO_MANY = 404, 409, 429
+
+
+class Refused(MaxCloudError):
+    """The cluster will never take this object as it is; the message is the cluster's own."""
+
+
+async def get_service(namespace: str, name: str) -> Manifest | None:
+    """Return a Knative Service, or None when there is none."""
+    return await _get("services", namespace, name)
+
+
+async def get_revision(namespace: str, name: str) -> Manifest | None:
+    """Return a Knative revision, or None when there is none."""
+    return await _get("revisions", namespace, name)
+
+
+async def create_service(manifest: Manifest) -> Manifest:
+    """Create a Knative Service and return it as the cluster keeps it."""
+    namespace = manifest["metadata"]["namespace"]
+    call = functools.partial(
+        _api().create_namespaced_custom_object,
+        *("serving.knative.dev", "v1", namespace, "services", manifest),
+    )
+    created: Manifest = await _call(call)
+    return created
+
+
+async def replace_service(manifest: Manifest) -> Manifest:
+    """Put a Knative Service in place of the one with the same resourceVersion.
+
+    Raises TemporaryError when somebody else wrote in between.
+    """
+    metadata = manifest["metadata"]
+    call = functools.partial(
+        _api().replace_namespaced_custom_object,
+        *("serving.knative.dev", "v1", metadata["namespace"], "services"),
+        *(metadata["name"], manifest),
+    )
+    replaced: Manifest = await _call(call)
+    return replaced
+
+
+async def delete_service(live: Manifest) -> None:
+    """Let a Knative Service go, and in the background all it owns; one that is gone is fine.
+
+    Raises TemporaryError when the object was made anew in between.
+    """
+    metadata = live["metadata"]
+    options = client.V1DeleteOptions(
+        propagation_policy="Background", preconditions=client.V1Preconditions(uid=metadata["uid"])
+    )
+    call = functools.partial(
+        _api().delete_namespaced_custom_object,
+        *("serving.knative.dev", "v1", metadata["namespace"], "services", metadata["name"]),
+        body=options,
+    )
+    await _call(call, absent_is_none=True)
+
+
+async def managed_services() -> AsyncIterator[Manifest]:
+    """Yield the metadata of every Knative Service that max-cloud wrote, page by page."""
+    position = ""
+    while True:
+        call = functools.partial(
+            _api().list_cluster_custom_object,
+            *("serving.knative.dev", "v1", "services"),
+            label_selector=f"{MANAGED}=true",
+            limit=PAGE,
+            _continue=position or None,
+            _headers={"Accept": _METADATA_ONLY},
+        )
+        page = await _call(call)
+        for item in page["items"]:
+            yield item
+        position = page["metadata"].get("continue", "")
+        if not position:
+            return
+
+
+async def _get(plural: str, namespace: str, name: str) -> Manifest | None:
+    call = functools.partial(
+        _api().get_namespaced_custom_object,
+        *("serving.knative.dev", "v1", namespace, plural, name),
+    )
+    found: Manifest | None = await _call(call, absent_is_none=True)
+    return found
+
+
+@functools.cache
+def _api() -> client.CustomObjectsApi:
+    try:
+        config.load_incluster_config()  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        config.load_kube_config()  # type: ignore[no-untyped-call]
+    return client.CustomObjectsApi()
+
+
+async def _call(call: Callable[..., Any], *, absent_is_none: bool = False) -> Any:
+    try:
+        return await asyncio.to_thread(call, _request_timeout=CALL_SECONDS)
+    except ApiException as error:
+        if error.status == _NOT_FOUND and absent_is_none:
+            return None
+        said = _message(error)
+        if error.status in {_CONFLICT, _TOO_MANY} or error.status >= 500:  # noqa: PLR2004 - HTTP
+            raise TemporaryError(f"Kubernetes answered {error.status}: {said}") from error
+        raise Refused(said) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise TemporaryError(f"Kubernetes cannot be reached: {type(error).__name__}") from error
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (KeyError, TypeError, ValueError):
+        return str(error.reason)

@@ -1,0 +1,166 @@
+"""From a service's template to its Knative Service, and what must be written to get there. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from maxcloud import names
+from maxcloud.errors import MaxCloudError
+from maxcloud.models import Template
+
+Manifest = dict[str, Any]
+
+MANAGED = "maxcloud.dev/managed"
+ORG = "maxcloud.dev/org"
+SERVICE_ID = "maxcloud.dev/service-id"
+GENERATION = "maxcloud.dev/generation"
+
+# How long a container may take until it answers on its port.
+START_SECONDS = 120
+
+# What an instance is sure to get of the CPU it may use: most are idle most of the time.
+CPU_SHARE_GUARANTEED = 0.1
+CPU_MILLIS_LEAST = 10
+
+
+class Superseded(MaxCloudError):
+    """The cluster has a newer generation than the one to be written."""
+
+
+class Occupied(MaxCloudError):
+    """An object of the same name belongs to somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A service as the cluster should have it."""
+
+    id: UUID
+    org_id: UUID
+    name: str
+    namespace: str
+    generation: int
+    revision: str
+    template: Template
+
+
+def service(wanted: Wanted) -> Manifest:
+    """Return the Knative Service."""
+    template = wanted.template
+    ours = {MANAGED: "true", ORG: str(wanted.org_id), SERVICE_ID: str(wanted.id)}
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {
+            "name": wanted.name,
+            "namespace": wanted.namespace,
+            "labels": ours,
+            "annotations": {GENERATION: str(wanted.generation)},
+        },
+        "spec": {
+            "template": {
+                "metadata": {
+                    "name": wanted.revision,
+                    "labels": ours,
+                    "annotations": {
+                        "autoscaling.knative.dev/min-scale": str(template.min_scale),
+                        "autoscaling.knative.dev/max-scale": str(template.max_scale),
+                        "serving.knative.dev/progress-deadline": f"{START_SECONDS}s",
+                    },
+                },
+                "spec": {
+                    "containerConcurrency": template.concurrency,
+                    "timeoutSeconds": template.timeout_seconds,
+                    # A tenant's code gets no credential of the cluster and no list of neighbours.
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "containers": [_container(template)],
+                },
+            },
+            "traffic": [{"latestRevision": True, "percent": 100}],
+        },
+    }
+
+
+def _container(template: Template) -> Manifest:
+    container: Manifest = {
+        "image": template.image,
+        "ports": [{"containerPort": template.port}],
+        "env": [
+            {"name": key, "value": template.env_vars[key]} for key in sorted(template.env_vars)
+        ],
+        "resources": {
+            "requests": {"cpu": _guaranteed(template.cpu), "memory": template.memory},
+            "limits": {"cpu": template.cpu, "memory": template.memory},
+        },
+    }
+    if template.command:
+        container["command"] = template.command
+    if template.args:
+        container["args"] = template.args
+    return container
+
+
+def _guaranteed(cpu: str) -> str:
+    millis = int(cpu[:-1]) if cpu.endswith("m") else int(float(cpu) * 1000)
+    return f"{max(CPU_MILLIS_LEAST, int(millis * CPU_SHARE_GUARANTEED))}m"
+
+
+def generation_of(live: Manifest) -> int:
+    """Return which generation of the row an object in the cluster was written from."""
+    written = live["metadata"].get("annotations", {}).get(GENERATION, "0")
+    return int(written) if written.isdecimal() else 0
+
+
+def service_id(live: Manifest) -> UUID:
+    """Return which service an object of ours is; the nil UUID for one whose label was spoilt."""
+    label = live["metadata"].get("labels", {}).get(SERVICE_ID, "")
+    return names.as_id(label) or UUID(int=0)
+
+
+def is_of(live: Manifest, service: UUID) -> bool:
+    """Tell whether an object belongs to this service and not to somebody else of its name."""
+    return service_id(live) == service
+
+
+def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
+    """Return what to put in place of `live`, or None when it is as wanted already.
+
+    The result carries the resourceVersion of `live`, so that a write in between makes it fail.
+    Raises Superseded for a `live` of a newer generation, Occupied for one that is not ours.
+    """
+    labels = live["metadata"].get("labels", {})
+    if labels.get(SERVICE_ID) != wanted["metadata"]["labels"][SERVICE_ID]:
+        raise Occupied(f"the namespace has another object named {live['metadata']['name']}")
+    if generation_of(live) > generation_of(wanted):
+        raise Superseded
+    if _contains(live, wanted):
+        return None
+    metadata = {
+        **live["metadata"],
+        "labels": {**labels, **wanted["metadata"]["labels"]},
+        # Knative refuses a write that drops its own annotations (who created the object).
+        "annotations": {**live["metadata"]["annotations"], **wanted["metadata"]["annotations"]},
+    }
+    metadata.pop("managedFields", None)
+    return {**wanted, "metadata": metadata}
+
+
+def _contains(live: object, wanted: object) -> bool:
+    """Tell whether `live` has all of `wanted`; what Knative's defaults added is not counted."""
+    match wanted:
+        case dict():
+            return isinstance(live, dict) and all(
+                (key in live and _contains(live[key], value))
+                # An empty list is not kept by the API.
+                or (value == [] and key not in live)
+                for key, value in wanted.items()
+            )
+        case list():
+            return (
+                isinstance(live, list)
+                and len(live) == len(wanted)
+                and all(_contains(a, b) for a, b in zip(live, wanted, strict=True))
+            )
+        case _:
+            return live == wanted

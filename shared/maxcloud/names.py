@@ -1,0 +1,69 @@
+"""The rules for names, the host names made of them, and the namespaces of organisations."""
+
+import re
+from uuid import UUID
+
+NAME_PATTERN = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
+NAME_MAX = 40
+
+# What a tenant must not be called, because the platform or its operator answers under it.
+RESERVED_NAMES = frozenset(
+    """
+    admin api auth autoconfig autodiscover console dashboard ftp functions grafana health imap
+    invites kourier localhost logs mail mailer max-cloud maxcloud metrics mx ns ns1 ns2 platform pop
+    postmaster reconcile registry services smtp status webhooks webmail www
+    """.split()
+)
+
+# Ports that Knative's queue-proxy takes in the same pod:
+# knative.dev/serving/pkg/apis/serving/k8s_validation.go, reservedPorts.
+RESERVED_PORTS = frozenset({8008, 8012, 8013, 8022, 8112, 9090, 9091})
+
+_NAME = re.compile(NAME_PATTERN)
+_UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_HEX_ID = re.compile(r"^[0-9a-f]{32}$")
+
+
+def why_not_a_name(name: str) -> str | None:
+    """Return what is wrong with a service's name in one sentence, or None for a good one."""
+    if not name or len(name) > NAME_MAX:
+        return f"must have 1 to {NAME_MAX} characters"
+    if not _NAME.match(name) or not name.isascii() or name.endswith("\n"):
+        return "must be lower-case letters, digits and hyphens, starting with a letter"
+    if "--" in name:
+        return "must not contain '--', which separates a tag from a name in host names"
+    if _HEX_ID.match(name):
+        return "must not look like an id"
+    if name in RESERVED_NAMES:
+        return f"'{name}' is reserved for the platform; choose another name"
+    return None
+
+
+def as_id(text: str) -> UUID | None:
+    """Return the id that `text` spells in its canonical form, or None."""
+    return UUID(text) if _UUID.match(text) and not text.endswith("\n") else None
+
+
+def host(name: str, domain: str) -> str:
+    """Return a service's host name; `domain` may carry a port, which a Host header drops."""
+    return f"{name}.{domain.partition(':')[0]}"
+
+
+def url(name: str, domain: str) -> str:
+    """Return a service's address: https, but plain http on the local domain."""
+    scheme = "http" if is_local(domain) else "https"
+    return f"{scheme}://{name}.{domain}"
+
+
+def is_local(domain: str) -> bool:
+    """Tell whether a domain never leaves this machine (RFC 6761, section 6.3)."""
+    bare = domain.partition(":")[0]
+    return bare == "localhost" or bare.endswith(".localhost")
+
+
+def revision_name(service: str, generation: int) -> str:
+    """Return the name of the revision that a generation makes.
+
+    Ours and not Knative's, so that a revision that was lost comes back under its name.
+    """
+    return f"{service}-{generation:05d}"

@@ -1,0 +1,122 @@
+"""The API's description, OpenAPI 3.1, written from the functions' own route tables.
+
+The functions never import each other, so the document is made beforehand
+(`python -m maxcloud.openapi functions`) and served as a file; a test holds the two together.
+"""
+
+import functools
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from starlette.responses import Response
+
+import maxcloud
+from maxcloud import errors
+from maxcloud.http import Api, Route
+from maxcloud.models import ErrorBody
+
+_FILE = Path(__file__).parent / "openapi.json"
+_REFS = "#/components/schemas/{model}"
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """Return the document as it was written for this version."""
+    written: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return written
+
+
+def describe(apis: Iterable[Api]) -> dict[str, Any]:
+    """Return the OpenAPI document of several functions' routes."""
+    routes = [(api.function, route) for api in apis for route in api.routes]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "serialization")]
+    models += [(route.body, "validation") for _, route in routes if route.body]
+    _, definitions = models_json_schema(models, ref_template=_REFS)
+    schemas: dict[str, Any] = definitions["$defs"]
+    paths: dict[str, dict[str, Any]] = {}
+    for function, route in sorted(routes, key=lambda pair: (pair[1].path, pair[1].method)):
+        operation = _operation(function, route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "max-cloud",
+            "version": maxcloud.__version__.partition("+")[0],
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "https://api.maxcloud.dev"}, {"url": "http://localhost:8080"}],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def load(folder: Path) -> list[Api]:
+    """Return the route tables of the function files in a folder."""
+    apis = []
+    for path in sorted(folder.glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"function_{path.stem}", path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is no function")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        apis.append(module.api)
+    return apis
+
+
+def _operation(function: str, route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "tags": [function],
+        "summary": (route.handler.__doc__ or "").strip().partition("\n")[0],
+        "responses": {str(route.status): _answer(route, schemas), "default": _refusal()},
+    }
+    if parameters := re.findall(r"{(\w+)}", route.path):
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in parameters
+        ]
+    if route.body:
+        schema = {"$ref": _REFS.format(model=route.body.__name__)}
+        media = "application/merge-patch+json" if route.method == "PATCH" else "application/json"
+        operation["requestBody"] = {"required": True, "content": {media: {"schema": schema}}}
+    if route.role:
+        operation["security"] = [{"key": []}]
+        operation["description"] = f"Least role: `{route.role}`."
+    return operation
+
+
+def _answer(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": "Done."}
+    if route.answer is type(None):
+        return answer
+    schema: dict[str, Any] = {"type": "object"}
+    if not (isinstance(route.answer, type) and issubclass(route.answer, Response)):
+        schema = TypeAdapter(route.answer).json_schema(ref_template=_REFS, mode="serialization")
+        schemas.update(schema.pop("$defs", {}))
+        if name := schema.get("title"):
+            schemas[name], schema = schema, {"$ref": _REFS.format(model=name)}
+    return {**answer, "content": {"application/json": {"schema": schema}}}
+
+
+def _refusal() -> dict[str, Any]:
+    codes = ", ".join(f"`{code}`" for code in errors.codes())
+    schema = {"$ref": _REFS.format(model=ErrorBody.__name__)}
+    return {
+        "description": f"Refused; `code` is one of {codes}.",
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+if __name__ == "__main__":
+    text = json.dumps(describe(load(Path(sys.argv[1]))), indent=1, sort_keys=True)
+    _FILE.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,168 @@
+"""The rows of services, as event handlers bring them and the cluster together.
+
+Every write is guarded by the generation that the handler loaded. A write that hits no row returns
+None: something newer has happened, and the handler has nothing left to say.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from maxcloud.models import ServiceHint, ServiceStatus
+from maxcloud.store.database import Database, statements
+from maxcloud.store.services import ServiceRow, service_row
+
+_SQL = statements("convergence")
+
+
+async def load(db: Database, org_id: UUID, id: UUID) -> ServiceRow | None:
+    """Return the row that an event names, or None when it is gone."""
+    return await _run(db, "load", org_id=org_id, id=id)
+
+
+async def image_resolved(
+    db: Database, row: ServiceRow, digest: str, exposed_port: int | None
+) -> ServiceRow | None:
+    """Keep what the registry said about the image of this generation."""
+    message = f"{row.image} is {digest}"
+    values = {"digest": digest, "exposed_port": exposed_port, "message": message}
+    return await _guarded(db, "image_resolved", row, **values)
+
+
+async def revision_chosen(db: Database, row: ServiceRow, revision: str) -> ServiceRow | None:
+    """Keep the name of the revision that this generation runs as."""
+    return await _guarded(db, "revision_chosen", row, revision=revision)
+
+
+async def applied(db: Database, row: ServiceRow, cluster_generation: int) -> ServiceRow | None:
+    """Keep that the cluster has this generation, as `metadata.generation` of its object."""
+    return await _guarded(db, "applied", row, cluster_generation=cluster_generation)
+
+
+async def delayed(db: Database, row: ServiceRow, message: str) -> ServiceRow | None:
+    """Keep why this generation has to wait."""
+    return await _guarded(db, "delayed", row, message=message)
+
+
+async def failed(db: Database, row: ServiceRow, reason: str, message: str) -> ServiceRow | None:
+    """Give this generation up for a reason that no repetition mends."""
+    return await _guarded(db, "failed", row, reason=reason, message=message)
+
+
+async def observed(
+    db: Database,
+    row: ServiceRow,
+    *,
+    status: ServiceStatus,
+    reason: str,
+    message: str,
+    ready_revision: str | None,
+    cluster_version: int,
+) -> ServiceRow | None:
+    """Keep what the cluster reports of this generation, unless a later report was kept already.
+
+    `cluster_version` is the object's resourceVersion, which Kubernetes orders (KEP-5504).
+    """
+    return await _guarded(
+        db,
+        "observed",
+        row,
+        status=status.value,
+        reason=reason,
+        message=message,
+        ready_revision=ready_revision,
+        cluster_version=cluster_version,
+    )
+
+
+async def serving_observed(
+    db: Database, row: ServiceRow, ready_revision: str | None, cluster_version: int
+) -> ServiceRow | None:
+    """Keep which revision serves while the cluster still shows an older generation."""
+    values = {"ready_revision": ready_revision, "cluster_version": cluster_version}
+    return await _guarded(db, "serving_observed", row, **values)
+
+
+async def remove(db: Database, row: ServiceRow) -> bool:
+    """Delete the row of a service that has left the cluster; a tombstone keeps its name.
+
+    Returns False when it was gone already.
+    """
+    async with db.tenant(row.org_id) as connection:
+        cursor = await connection.execute(_SQL["remove"], {"org_id": row.org_id, "id": row.id})
+        return cursor.rowcount > 0
+
+
+async def name_on_tombstone(db: Database, org_id: UUID, id: UUID) -> str | None:
+    """Return the name of a service that was deleted, so that its objects may go; else None."""
+    async with db.tenant(org_id) as connection:
+        cursor = await connection.execute(_SQL["tombstone"], {"org_id": org_id, "id": id})
+        row = await cursor.fetchone()
+        return row[0] if row else None
+
+
+async def named_across_tenants(db: Database, name: str) -> ServiceRow | None:
+    """Return the service of this name, whoever has it: names are unique over the platform."""
+    async with db.across_tenants() as connection:
+        cursor = connection.cursor(row_factory=service_row)
+        await cursor.execute(_SQL["named_across_tenants"], {"name": name})
+        return await cursor.fetchone()
+
+
+async def claim_unconverged_across_tenants(db: Database, most: int) -> list[ServiceRow]:
+    """Return up to `most` rows that are due for another hint, and put off their next one."""
+    async with db.across_tenants() as connection:
+        cursor = connection.cursor(row_factory=service_row)
+        await cursor.execute(_SQL["claim_unconverged_across_tenants"], {"most": most})
+        return await cursor.fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the cluster should hold of one service, for the sweep's comparison."""
+
+    id: UUID
+    org_id: UUID
+    name: str
+    generation: int
+    is_settled: bool
+    cluster_generation: int | None
+
+    def hint(self) -> ServiceHint:
+        """Return the data of an event that names this service."""
+        return ServiceHint(
+            id=self.id, org_id=self.org_id, name=self.name, generation=self.generation
+        )
+
+
+async def everything_across_tenants(db: Database) -> list[Expected]:
+    """Return what the cluster should hold."""
+    async with db.across_tenants() as connection:
+        cursor = connection.cursor(row_factory=class_row(Expected))
+        await cursor.execute(_SQL["everything_across_tenants"])
+        return await cursor.fetchall()
+
+
+async def tombstones_across_tenants(db: Database, ids: list[UUID]) -> set[UUID]:
+    """Return which of these services were deleted."""
+    async with db.across_tenants() as connection:
+        cursor = await connection.execute(_SQL["tombstones_across_tenants"], {"ids": ids})
+        return {row[0] for row in await cursor.fetchall()}
+
+
+async def _guarded(
+    db: Database, statement: str, row: ServiceRow, **values: object
+) -> ServiceRow | None:
+    return await _run(
+        db, statement, org_id=row.org_id, id=row.id, generation=row.generation, **values
+    )
+
+
+async def _run(
+    db: Database, statement: str, *, org_id: UUID, **values: object
+) -> ServiceRow | None:
+    async with db.tenant(org_id) as connection:
+        cursor = connection.cursor(row_factory=service_row)
+        await cursor.execute(_SQL[statement], {"org_id": org_id, **values})
+        return await cursor.fetchone()

@@ -1,0 +1,91 @@
+-- load --
+select * from services where org_id = %(org_id)s and id = %(id)s
+
+-- image_resolved --
+update services
+set digest = %(digest)s, exposed_port = %(exposed_port)s, reason = 'ImageResolved',
+    message = %(message)s, updated_at = now()
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status = 'pending'
+returning *
+
+-- revision_chosen --
+update services
+set latest_revision = %(revision)s
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
+returning *
+
+-- applied --
+update services
+set cluster_generation = %(cluster_generation)s,
+    -- `status` may have seen the object already: never take its word back.
+    reason = case when reason in ('Accepted', 'ImageResolved') then 'RevisionCreated' else reason end,
+    message = case when reason in ('Accepted', 'ImageResolved') then '' else message end
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
+returning *
+
+-- delayed --
+update services
+set message = %(message)s
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status = 'pending'
+returning *
+
+-- failed --
+update services
+set status = 'failed', reason = %(reason)s, message = %(message)s,
+    observed_generation = generation, updated_at = now()
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status = 'pending'
+returning *
+
+-- observed --
+update services
+set status = %(status)s, reason = %(reason)s, message = %(message)s,
+    observed_generation =
+        case when %(status)s in ('ready', 'failed') then generation else observed_generation end,
+    ready_revision = %(ready_revision)s, cluster_version = %(cluster_version)s, updated_at = now()
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
+    and cluster_version < %(cluster_version)s
+returning *
+
+-- serving_observed --
+update services
+set ready_revision = %(ready_revision)s, cluster_version = %(cluster_version)s
+where org_id = %(org_id)s and id = %(id)s and cluster_version < %(cluster_version)s
+returning *
+
+-- remove --
+with gone as (
+    delete from services
+    where org_id = %(org_id)s and id = %(id)s and status = 'deleting'
+    returning *
+)
+insert into tombstones (service_id, org_id, name, generation)
+select id, org_id, name, generation from gone
+returning *
+
+-- tombstone --
+select name from tombstones where org_id = %(org_id)s and service_id = %(id)s
+
+-- named_across_tenants --
+select * from services where name = %(name)s
+
+-- claim_unconverged_across_tenants --
+update services
+set attempts = attempts + 1,
+    next_attempt_at = now() + least(interval '1 minute' * 2 ^ least(attempts, 10), interval '6 hours')
+where id in (
+    select id from services
+    where status in ('pending', 'deleting') and next_attempt_at <= now()
+    order by next_attempt_at
+    limit %(most)s
+    for update skip locked
+)
+returning *
+
+-- everything_across_tenants --
+select
+    id, org_id, name, generation, cluster_generation,
+    status <> 'deleting' and observed_generation = generation as is_settled
+from services
+
+-- tombstones_across_tenants --
+select service_id from tombstones where service_id = any(%(ids)s)

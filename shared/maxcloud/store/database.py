@@ -1,0 +1,96 @@
+"""Transactions on PostgreSQL, each bound to one organisation, and the seam for its errors."""
+
+import functools
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from maxcloud.errors import APIError, NameTaken, Unavailable
+
+# How long a request waits for the database before it answers 503.
+CONNECT_SECONDS = 5.0
+
+# Few, because every instance of every function has its own.
+CONNECTIONS_MAX = 5
+
+# What a broken constraint means to a caller; any other is a mistake of ours.
+_CONSTRAINTS: dict[str, APIError] = {
+    "services_name_key": NameTaken("a service of this name exists already", field="name"),
+}
+
+
+class Database:
+    """A pool of connections that opens with the first transaction, so that starting is free."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool: AsyncConnectionPool | None = None
+
+    @asynccontextmanager
+    async def tenant(self, org_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Yield a transaction that sees the rows of one organisation.
+
+        Raises Unavailable when the database cannot be reached, and the domain's error for a
+        broken constraint.
+        """
+        async with self._transaction() as connection:
+            await connection.execute("select set_config('app.org', %s, true)", [str(org_id)])
+            yield connection
+
+    @asynccontextmanager
+    async def across_tenants(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a transaction without a tenant; only mc_worker sees rows in it."""
+        async with self._transaction() as connection:
+            yield connection
+
+    async def ping(self) -> None:
+        """Return when the database answers, else raise Unavailable."""
+        async with self._transaction() as connection:
+            await connection.execute("select 1")
+
+    async def close(self) -> None:
+        """Give every connection back; a later transaction opens the pool again."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with (await self._open()).connection() as connection:
+                yield connection
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            raise Unavailable(
+                "the database cannot be reached; try again in a moment", retry_after=5
+            ) from error
+        except psycopg.IntegrityError as error:
+            if known := _CONSTRAINTS.get(error.diag.constraint_name or ""):
+                raise type(known)(known.message, field=known.field) from error
+            raise
+
+    async def _open(self) -> AsyncConnectionPool:
+        if self._pool is None:
+            self._pool = AsyncConnectionPool(
+                self._url,
+                min_size=0,
+                max_size=CONNECTIONS_MAX,
+                timeout=CONNECT_SECONDS,
+                check=AsyncConnectionPool.check_connection,
+                open=False,
+            )
+            await self._pool.open()
+        return self._pool
+
+
+@functools.cache
+def statements(noun: str) -> dict[str, str]:
+    """Return the named statements of `<noun>.sql`: `-- name --` opens each."""
+    text = (Path(__file__).parent / f"{noun}.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- (\w+) --$", text, flags=re.MULTILINE)
+    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}

@@ -1,0 +1,19 @@
+-- latest --
+select * from revisions
+where org_id = %(org_id)s and service_id = %(service_id)s
+order by generation desc
+limit 1
+
+-- add --
+insert into revisions (org_id, service_id, generation, name, image, digest, template, created_by)
+values (
+    %(org_id)s, %(service_id)s, %(generation)s, %(name)s, %(image)s, %(digest)s, %(template)s,
+    %(created_by)s
+)
+on conflict on constraint revisions_generation_key do update set name = revisions.name
+returning *
+
+-- of_service --
+select * from revisions
+where org_id = %(org_id)s and service_id = %(service_id)s
+order by generation desc

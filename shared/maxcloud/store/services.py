@@ -1,0 +1,230 @@
+"""The rows of services, as tenants write and read them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import RowMaker
+from psycopg.types.json import Jsonb
+
+from maxcloud import names
+from maxcloud.errors import InvalidField, NameTaken, NotFound, ServiceDeleting
+from maxcloud.models import (
+    DeployRequest,
+    Service,
+    ServiceHint,
+    ServiceSettings,
+    ServiceStatus,
+    Template,
+    TrafficTarget,
+    UpdateRequest,
+    merge,
+)
+from maxcloud.store.database import Database, statements
+
+DEFAULT_PORT = 8080
+
+_SQL = statements("services")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """A row of services; the fields are its columns."""
+
+    id: UUID
+    org_id: UUID
+    name: str
+    image: str
+    digest: str | None
+    exposed_port: int | None
+    port: int
+    command: list[str]
+    args: list[str]
+    env_vars: dict[str, str]
+    min_scale: int
+    max_scale: int
+    concurrency: int
+    cpu: str
+    memory: str
+    timeout_seconds: int
+    traffic: list[dict[str, Any]]
+    status: str
+    reason: str
+    message: str
+    generation: int
+    observed_generation: int
+    latest_revision: str | None
+    ready_revision: str | None
+    cluster_generation: int | None
+    cluster_version: int
+    updated_by: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def settings(self) -> ServiceSettings:
+        """How the container runs, as the tenant wrote it."""
+        return ServiceSettings.model_validate(
+            {field: getattr(self, field) for field in ServiceSettings.model_fields}
+        )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the newest generation has come to its end, ready or failed."""
+        return self.observed_generation == self.generation
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the newest generation failed before it could reach the cluster."""
+        return self.is_settled and self.digest is None
+
+    def template(self, image: str) -> Template:
+        """Return what a revision of this row runs; `image` is the reference with its digest."""
+        port = self.port or self.exposed_port or DEFAULT_PORT
+        return Template(image=image, **{**self.settings.model_dump(), "port": port})
+
+    def hint(self, reason: str | None = None) -> ServiceHint:
+        """Return the data of an event that names this service."""
+        return ServiceHint(
+            id=self.id,
+            org_id=self.org_id,
+            name=self.name,
+            generation=self.generation,
+            revision=self.latest_revision,
+            reason=reason,
+        )
+
+    def public(self, domain: str) -> Service:
+        """Return the service as the API shows it."""
+        shown = {field: getattr(self, field) for field in _PUBLIC}
+        traffic = [TrafficTarget.model_validate(target) for target in self.traffic]
+        return Service(**{**shown, "traffic": traffic, "url": names.url(self.name, domain)})
+
+
+_COLUMNS = frozenset(field.name for field in fields(ServiceRow))
+_PUBLIC = _COLUMNS & frozenset(Service.model_fields)
+
+
+async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> ServiceRow:
+    """Write a new service, pending at its first generation.
+
+    Raises NameTaken when another service has the name, or had it less than 30 days ago in
+    another organisation.
+    """
+    async with db.tenant(org_id) as connection:
+        values = {**_settings(wanted), "name": wanted.name, "image": wanted.image}
+        row = await _one(connection, "create", org_id, updated_by=by, **values)
+    if row is None:
+        raise NameTaken("a service of this name exists already", field="name")
+    return row
+
+
+async def all_of_organisation(db: Database, org_id: UUID) -> list[ServiceRow]:
+    """Return an organisation's services by name."""
+    async with db.tenant(org_id) as connection:
+        cursor = await _run(connection, "all_of_organisation", org_id)
+        return await cursor.fetchall()
+
+
+async def get(db: Database, org_id: UUID, id_or_name: str) -> ServiceRow:
+    """Return one service; raises NotFound."""
+    async with db.tenant(org_id) as connection:
+        return await _find(connection, "find", org_id, id_or_name)
+
+
+async def update(
+    db: Database, org_id: UUID, id_or_name: str, patch: UpdateRequest, by: str
+) -> ServiceRow:
+    """Merge what the caller sent into a service and make it the next generation.
+
+    An image that was sent is resolved again; a patch that changes nothing else writes nothing.
+    Raises NotFound, ServiceDeleting, or InvalidField for a rule that only the merged whole breaks.
+    """
+    sent = patch.model_dump(exclude_unset=True)
+    async with db.tenant(org_id) as connection:
+        row = await _find(connection, "find_and_lock", org_id, id_or_name)
+        if row.status == ServiceStatus.DELETING:
+            raise ServiceDeleting("this service is being deleted")
+        image = sent.pop("image", None)
+        settings = _validated(merge(row.settings, sent))
+        if image is None and settings == row.settings:
+            return row
+        written = await _one(
+            connection,
+            "update",
+            org_id,
+            id=row.id,
+            image=image or row.image,
+            resolve=image is not None or (settings.port == 0 and row.exposed_port is None),
+            updated_by=by,
+            **_settings(settings),
+        )
+    assert written is not None  # noqa: S101 - the row is locked
+    return written
+
+
+async def mark_deleting(db: Database, org_id: UUID, id_or_name: str, by: str) -> ServiceRow:
+    """Let a service go; one that is going already is returned as it is. Raises NotFound."""
+    async with db.tenant(org_id) as connection:
+        row = await _find(connection, "find_and_lock", org_id, id_or_name)
+        return await _one(connection, "mark_deleting", org_id, id=row.id, updated_by=by) or row
+
+
+def service_row(cursor: AsyncCursor[Any]) -> RowMaker[ServiceRow]:
+    """Map rows of services; the one mapper of the table.
+
+    A newer schema's columns are ignored, so that an upgrade migrates before it rolls out.
+    """
+    columns = [column.name for column in cursor.description or ()]
+
+    def make(values: Sequence[Any]) -> ServiceRow:
+        return ServiceRow(**{c: v for c, v in zip(columns, values, strict=True) if c in _COLUMNS})
+
+    return make
+
+
+def _settings(settings: ServiceSettings) -> dict[str, object]:
+    values = {field: getattr(settings, field) for field in ServiceSettings.model_fields}
+    return {
+        field: Jsonb(value) if isinstance(value, list | dict) else value
+        for field, value in values.items()
+    }
+
+
+def _validated(merged: dict[str, Any]) -> ServiceSettings:
+    # Each field was checked when the patch was read; only rules over several can break here.
+    try:
+        return ServiceSettings.model_validate(merged)
+    except ValueError as error:
+        details = error.errors()[0]  # type: ignore[attr-defined]
+        field = ".".join(str(part) for part in details["loc"]) or "min_scale"
+        raise InvalidField(details["msg"].removeprefix("Value error, "), field=field) from error
+
+
+async def _find(
+    connection: AsyncConnection, statement: str, org_id: UUID, id_or_name: str
+) -> ServiceRow:
+    id = names.as_id(id_or_name)
+    name = None if id or names.why_not_a_name(id_or_name) else id_or_name
+    row = await _one(connection, statement, org_id, id=id, name=name)
+    if row is None:
+        raise NotFound("no such service")
+    return row
+
+
+async def _one(
+    connection: AsyncConnection, statement: str, org_id: UUID, **values: object
+) -> ServiceRow | None:
+    cursor = await _run(connection, statement, org_id, **values)
+    return await cursor.fetchone()
+
+
+async def _run(
+    connection: AsyncConnection, statement: str, org_id: UUID, **values: object
+) -> AsyncCursor[ServiceRow]:
+    cursor = connection.cursor(row_factory=service_row)
+    await cursor.execute(_SQL[statement], {"org_id": org_id, **values})
+    return cursor

