@@ -80,6 +80,8 @@ def _of_wrong_usage(error: typer.TyperException) -> Advice:
 
 
 def _of_failed_deploy(service: "Service") -> Advice:
+    if service.status == "deleting":
+        return Advice(f"{service.name} is being deleted", "deploy it again when it is gone")
     first, *further = service.message.splitlines() or ["the platform gave no reason"]
     if service.ready_revision:
         further.append(f"{service.ready_revision} still serves.")

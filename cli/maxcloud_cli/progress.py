@@ -1,5 +1,6 @@
 """How far a service has come, and the timed lines on stderr that show it."""
 
+import os
 import re
 import sys
 import time
@@ -77,7 +78,8 @@ class Progress:
     def __init__(self, title: str, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._quiet = quiet
-        self._live = self._stream.isatty() and not quiet
+        can_wipe = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._live = can_wipe and not quiet
         self._unicode = "utf" in (self._stream.encoding or "").lower()
         self._shown: set[str] = set()
         self._start = time.monotonic()

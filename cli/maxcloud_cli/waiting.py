@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from maxcloud_cli.progress import Progress, Step, awaited, steps_reached
+
 if TYPE_CHECKING:
     from maxcloud.client import Client
     from maxcloud.models import Service
-    from maxcloud_cli.progress import Progress
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 1.0
@@ -41,7 +42,7 @@ class StillGoing(Exception):
 def until_deployed(
     client: "Client",
     written: "Service",
-    progress: "Progress",
+    progress: Progress,
     limit: float,
     revision_before: str | None,
 ) -> "Service":
@@ -49,8 +50,6 @@ def until_deployed(
 
     DeployFailed when it cannot be, StillGoing when `limit` seconds have passed.
     """
-    from maxcloud_cli.progress import awaited, steps_reached
-
     for service in _states(client, written, limit):
         done = service.observed_generation >= written.generation
         if done or service.status == "pending":
@@ -62,10 +61,9 @@ def until_deployed(
     raise StillGoing("deploy", written.name)
 
 
-def until_deleted(client: "Client", service: "Service", progress: "Progress", limit: float) -> None:
+def until_deleted(client: "Client", service: "Service", progress: Progress, limit: float) -> None:
     """Return once the service is gone; StillGoing when `limit` seconds have passed."""
     from maxcloud.errors import NotFound
-    from maxcloud_cli.progress import Step
 
     try:
         for _ in _states(client, service, limit):

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.cli.scripted import ScriptedAPI, scripted_api
 
 MAXCLOUD = Path(sys.executable).with_name("maxcloud")
@@ -46,8 +48,10 @@ class Maxcloud:
         assert "Traceback" not in run.stderr, run.stderr
         return Done(run.returncode, run.stdout, run.stderr)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+    @contextmanager
+    def start(self, *words: str) -> "Iterator[subprocess.Popen[str]]":
+        """Start it; whatever becomes of the test, it does not outlive it."""
+        with subprocess.Popen(
             [MAXCLOUD, *words],
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -55,7 +59,11 @@ class Maxcloud:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
 
 def against(url: str) -> Maxcloud:

@@ -2,13 +2,13 @@ from typing import Any
 
 import pytest
 import typer
-from tests.cli import scripted
 
 from maxcloud import errors
 from maxcloud.client import ConnectionFailed, InvalidSetting, NoAnswer, NotTheAPI
 from maxcloud.models import Service
 from maxcloud_cli.advice import Advice, advice_for, lines
 from maxcloud_cli.waiting import DeployFailed, StillGoing
+from tests.cli import scripted
 
 
 def failed(**changes: Any) -> DeployFailed:
@@ -102,6 +102,13 @@ def test_a_failed_deploy_shows_the_log_and_what_still_serves() -> None:
         "  last\N{REPLACEMENT CHARACTER}[1m words",
         "  shop-00001 still serves.",
     ]
+
+
+def test_a_service_that_is_deleted_meanwhile_did_not_fail() -> None:
+    service = Service.model_validate(scripted.service(status="deleting"))
+    advice = advice_for(DeployFailed(service))
+    assert advice is not None
+    assert advice.sentence == "shop is being deleted"
 
 
 def test_lines_without_a_hint() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from maxcloud import __version__
 from tests.cli.conftest import MAXCLOUD, Maxcloud
 from tests.cli.scripted import (
     DIGEST,
@@ -24,8 +26,6 @@ from tests.cli.scripted import (
     revision,
     service,
 )
-
-from maxcloud import __version__
 
 SERVICES = "/api/v1/services"
 BY_NAME = f"{SERVICES}/shop"
@@ -74,6 +74,15 @@ def test_deploy_creates_a_service_and_shows_how_it_comes_up(
     ]
     posted = next(asked.body for asked in scripted.asked if asked.method == "POST")
     assert posted == {"name": "shop", "image": "nginx:1.29", "port": 80, "env_vars": {"A": "1"}}
+
+
+def test_a_deploy_outlasts_an_api_that_is_away(scripted: ScriptedAPI, maxcloud: Maxcloud) -> None:
+    away = Answer(503, "no healthy upstream")
+    scripted.script("GET", BY_NAME, GONE)
+    scripted.script("POST", SERVICES, Answer(201, pending("Accepted")))
+    scripted.script("GET", BY_ID, *[away] * 5, Answer(200, service()))
+    done = maxcloud("deploy", "nginx", "--name", "shop")
+    assert (done.code, done.out) == (0, "http://shop.localhost:8080\n")
 
 
 def test_deploy_changes_what_was_given_of_a_service_that_exists(

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cli import scripted
 
 from maxcloud.models import Revision, Service
 from maxcloud_cli.output import Format, as_data, service_page, services_table
+from tests.cli import scripted
 
 
 def service(**changes: Any) -> Service:

@@ -2,10 +2,10 @@ import io
 from typing import Any
 
 import pytest
-from tests.cli import scripted
 
 from maxcloud.models import Service
 from maxcloud_cli.progress import Progress, Step, awaited, steps_reached
+from tests.cli import scripted
 
 ACCEPTED = Step("accepted")
 RESOLVED = Step("image resolved")
