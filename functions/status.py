@@ -1,8 +1,8 @@
 """Status: write down in the rows what the cluster has become.
 
 It hears of changes from Knative's ApiServerSource. The hints that wake `reconcile` wake it too: so
-it is awake when the first change comes, and a hint that the sweep repeats makes up for a change
-that the source missed.
+it is awake when the first change comes, and as it leaves a hint open until the service has
+settled, the broker's own retries make it look again for what no change of a service tells.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from functions_framework.aio import http
 from starlette.requests import Request
 
-from maxcloud.errors import PermanentError
+from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import CLUSTER_CHANGES, Event, ObjectReference, Type, read_data
 from maxcloud.http import Api, Call
 from maxcloud.knative import cluster, manifests
@@ -29,21 +29,10 @@ async def status(request: Request) -> Any:
 
 
 @api.events("/")
-async def on_event(call: Call, event: Event) -> None:
-    """Take a change of the cluster, or a hint about one service."""
-    if event.type.startswith(CLUSTER_CHANGES):
-        await on_change(call, event)
-    elif event.type in {Type.DEPLOY_REQUESTED, Type.DELETE_REQUESTED}:
-        hint = read_data(event, ServiceHint)
-        row = await rows.load(call.db, hint.org_id, hint.id)
-        if row is not None:
-            await look(call, row)
-    else:
-        raise PermanentError(f"no handler for {event.type}")
-
-
 async def on_change(call: Call, event: Event) -> None:
     """Follow a change of a Knative Service to its row."""
+    if not event.type.startswith(CLUSTER_CHANGES):
+        raise PermanentError(f"no handler for {event.type}")
     changed = read_data(event, ObjectReference)
     row = await rows.named_across_tenants(call.db, changed.name)
     if row is None or call.config.namespace_of(row.org_id) != changed.namespace:
@@ -54,6 +43,19 @@ async def on_change(call: Call, event: Event) -> None:
         call.hint(Type.DEPLOY_REQUESTED, row.hint())
 
 
+@api.events("/hints")
+async def on_hint(call: Call, event: Event) -> None:
+    """Look at a service that is about to change, again and again until it has settled."""
+    hint = read_data(event, ServiceHint)
+    row = await rows.load(call.db, hint.org_id, hint.id)
+    if row is None or (hint.generation and hint.generation < row.generation):
+        return
+    await look(call, row)
+    after = await rows.load(call.db, hint.org_id, hint.id)
+    if after is not None and not after.is_settled:
+        raise TemporaryError("not settled yet")
+
+
 async def look(call: Call, row: ServiceRow) -> None:
     """Compare a row with its object in the cluster and keep what is new."""
     namespace = call.config.namespace_of(row.org_id)
@@ -62,9 +64,13 @@ async def look(call: Call, row: ServiceRow) -> None:
         if row.status == ServiceStatus.DELETING and await rows.remove(call.db, row):
             call.hint(Type.SERVICE_DELETED, row.hint())
         return
-    newest = knative.newest_revision(live) if knative.is_failing(live) else None
-    revision = await cluster.get_revision(namespace, newest) if newest else None
-    await keep(call, row, knative.observe(live, revision))
+    newest = knative.newest_revision(live)
+    if newest is None or knative.is_ready(live):
+        await keep(call, row, knative.observe(live, None, []))
+        return
+    revision = await cluster.get_revision(namespace, newest)
+    pods = await cluster.pods_of_revision(namespace, newest)
+    await keep(call, row, knative.observe(live, revision, pods))
 
 
 async def keep(call: Call, row: ServiceRow, seen: knative.Observed) -> None:

@@ -96,10 +96,11 @@ def _of_failed_deploy(service: "Service") -> Advice:
 # By a failed service's reason, without a number at its end.
 _HINTS = {
     "ImageNotFound": "check the image's name and tag, and that it is in that registry",
-    "ImageForbidden": "make the image public, or push it to max-cloud's own registry",
-    "ImageUnauthorized": "make the image public, or push it to max-cloud's own registry",
+    "ImageInvalid": "check the image's name, and that it was built for linux/amd64",
+    "ImagePullFailed": "deploy the image again; if it stays so, ask the operator",
     "ExitCode": "the container ended by itself; run it locally with the same variables to see why",
     "OOMKilled": "give it more with --memory",
+    "Unschedulable": "ask for less with --cpu or --memory, or ask the operator for room",
     "NotListening": "listen on 0.0.0.0 at $PORT, or name the container's port with --port",
 }
 

@@ -50,7 +50,7 @@ class Config:
         config = cls(
             port=_port(env),
             log_level=_log_level(env),
-            database_url=env.get("DATABASE_URL", ""),
+            database_url=database_url(env),
             secret_keys=_secret_keys(env),
             domain=_domain(env),
             namespace=_namespace(env),
@@ -59,8 +59,6 @@ class Config:
             registry_private_hosts=_hosts(env, "REGISTRY_PRIVATE_HOSTS"),
             commit=env.get("MAXCLOUD_COMMIT", "unknown"),
         )
-        if not config.database_url:
-            raise ConfigError("DATABASE_URL is not set: name the PostgreSQL database to use")
         if dev_mode and not names.is_local(config.domain):
             raise ConfigError(
                 f"DEV_MODE is refused with the public MAXCLOUD_DOMAIN={config.domain}: "
@@ -71,6 +69,17 @@ class Config:
                 f"SECRET_KEY is not set: give at least {SECRET_BYTES_MIN} random bytes"
             )
         return config
+
+
+def database_url(env: Mapping[str, str]) -> str:
+    """Return the database's address; raises ConfigError when it is missing or none."""
+    value = env.get("DATABASE_URL", "")
+    if not value:
+        raise ConfigError("DATABASE_URL is not set: name the PostgreSQL database to use")
+    # The value is not shown: it may hold a password.
+    if not value.startswith(("postgresql://", "postgres://")):
+        raise ConfigError("DATABASE_URL must be an address such as postgresql://user@host/database")
+    return value
 
 
 def _boolean(env: Mapping[str, str], name: str) -> bool:
@@ -121,9 +130,13 @@ def _sink(env: Mapping[str, str]) -> str | None:
     value = env.get("K_SINK")
     if not value:
         return None
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"K_SINK must be the http address of a broker, not '{value}'")
+    wrong = ConfigError(f"K_SINK must be the http address of a broker, not '{value}'")
+    try:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+            raise wrong
+    except ValueError as error:  # a broken IPv6 address, or a port that is none
+        raise wrong from error
     return value
 
 

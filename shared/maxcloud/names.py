@@ -32,7 +32,7 @@ def why_not_a_name(name: str) -> str | None:
         return "must be lower-case letters, digits and hyphens, starting with a letter"
     if "--" in name:
         return "must not contain '--', which separates a tag from a name in host names"
-    if _HEX_ID.match(name):
+    if _HEX_ID.match(name) or _UUID.match(name):
         return "must not look like an id"
     if name in RESERVED_NAMES:
         return f"'{name}' is reserved for the platform; choose another name"

@@ -143,7 +143,11 @@ def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
         "annotations": {**live["metadata"]["annotations"], **wanted["metadata"]["annotations"]},
     }
     metadata.pop("managedFields", None)
-    return {**wanted, "metadata": metadata}
+    spec = wanted["spec"]
+    if _contains(live["spec"]["template"], spec["template"]):
+        # Knative adds no defaults to a template that keeps its name, and takes it for a change.
+        spec = {**spec, "template": live["spec"]["template"]}
+    return {**wanted, "metadata": metadata, "spec": spec}
 
 
 def _contains(live: object, wanted: object) -> bool:

@@ -13,6 +13,9 @@ from maxcloud.models import ServiceStatus
 
 Condition = dict[str, Any]
 
+# The kubelet's words: kubernetes/pkg/kubelet/images/types.go.
+_PULL_FAILURES = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"}
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -35,14 +38,22 @@ def newest_revision(ksvc: Manifest) -> str | None:
     return name
 
 
-def is_failing(ksvc: Manifest) -> bool:
-    """Tell whether the revision has more to say about why."""
-    return _condition(ksvc, "Ready").get("status") == "False"
+def is_ready(ksvc: Manifest) -> bool:
+    """Tell whether all is well, so that nothing more needs to be asked."""
+    return _verdict_of_service(ksvc)[0] == ServiceStatus.READY
 
 
-def observe(ksvc: Manifest, revision: Manifest | None) -> Observed:
-    """Return what an object says; `revision` is its newest one and is only read when it fails."""
-    status, reason, message = _verdict(ksvc, revision or {})
+def observe(ksvc: Manifest, revision: Manifest | None, pods: list[Manifest]) -> Observed:
+    """Return what an object says, with its newest revision and that one's pods.
+
+    A revision hears of its pods only when its Deployment changes, so a container that cannot
+    start would be told at the deadline: the pods say it now.
+    """
+    status, reason, message = _verdict_of_service(ksvc)
+    if status == ServiceStatus.FAILED:
+        reason, message = _verdict_of_revision(revision or {}) or (reason, message)
+    elif status == ServiceStatus.PENDING and (stuck := _first_stuck(pods)):
+        status, (reason, message) = ServiceStatus.FAILED, stuck
     return Observed(
         generation=generation_of(ksvc),
         version=int(ksvc["metadata"]["resourceVersion"]),
@@ -53,29 +64,45 @@ def observe(ksvc: Manifest, revision: Manifest | None) -> Observed:
     )
 
 
-def _verdict(ksvc: Manifest, revision: Manifest) -> tuple[ServiceStatus, str, str]:
+def _verdict_of_service(ksvc: Manifest) -> tuple[ServiceStatus, str, str]:
     seen = ksvc.get("status", {}).get("observedGeneration") == ksvc["metadata"]["generation"]
     ready = _condition(ksvc, "Ready")
-    if not seen or ready.get("status") not in {"True", "False"}:
-        started = seen and _condition(ksvc, "ConfigurationsReady").get("status") == "True"
-        return ServiceStatus.PENDING, "InstanceStarted" if started else "RevisionCreated", ""
-    if ready["status"] == "True":
+    if seen and ready.get("status") == "True":
         return ServiceStatus.READY, "", ""
+    if seen and ready.get("status") == "False":
+        return ServiceStatus.FAILED, ready.get("reason", "Failed"), ready.get("message", "")
+    started = seen and _condition(ksvc, "ConfigurationsReady").get("status") == "True"
+    return ServiceStatus.PENDING, "InstanceStarted" if started else "RevisionCreated", ""
+
+
+def _verdict_of_revision(revision: Manifest) -> tuple[str, str] | None:
     for kind in ("ContainerHealthy", "ResourcesAvailable"):
         condition = _condition(revision, kind)
         if condition.get("status") == "False":
-            return ServiceStatus.FAILED, *_in_words(condition, revision)
-    return ServiceStatus.FAILED, ready.get("reason", "Failed"), ready.get("message", "")
+            return _in_words(condition, revision)
+    return None
+
+
+def _first_stuck(pods: list[Manifest]) -> tuple[str, str] | None:
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses", []):
+            waiting = container.get("state", {}).get("waiting", {})
+            ended = container.get("lastState", {}).get("terminated")
+            if waiting.get("reason") == "CrashLoopBackOff" and ended:
+                if ended.get("reason") == "OOMKilled":
+                    return "OOMKilled", "the container needed more memory than it may have"
+                return _exited(ended["exitCode"], ended.get("message", ""))
+            if waiting.get("reason") in _PULL_FAILURES:
+                return _not_pulled(waiting.get("message", ""))
+    return None
 
 
 def _in_words(condition: Condition, revision: Manifest) -> tuple[str, str]:
     reason, said = condition.get("reason", "Failed"), condition.get("message", "")
     if exit_code := re.fullmatch(r"ExitCode(\d+)", reason):
-        output = said.removeprefix("Container failed with:").strip()
-        sentence = f"the container stopped with exit code {exit_code[1]} before it was ready"
-        return reason, f"{sentence}; its last output:\n{output}" if output else sentence
-    if reason in {"ImagePullBackOff", "ErrImagePull", "InvalidImageName"}:
-        return "ImagePullFailed", f"the image could not be pulled: {said}"
+        return _exited(int(exit_code[1]), said.removeprefix("Container failed with:"))
+    if reason in _PULL_FAILURES:
+        return _not_pulled(said)
     if reason in {"ProgressDeadlineExceeded", "DeploymentTimedOut"}:
         port = revision["spec"]["containers"][0]["ports"][0]["containerPort"]
         return "NotListening", (
@@ -87,6 +114,16 @@ def _in_words(condition: Condition, revision: Manifest) -> tuple[str, str]:
     if reason == "FailedCreate":
         return reason, f"the cluster refused to make an instance: {said}"
     return reason, said
+
+
+def _exited(exit_code: int, output: str) -> tuple[str, str]:
+    sentence = f"the container stopped with exit code {exit_code} before it was ready"
+    said = output.strip()
+    return f"ExitCode{exit_code}", f"{sentence}; its last output:\n{said}" if said else sentence
+
+
+def _not_pulled(said: str) -> tuple[str, str]:
+    return "ImagePullFailed", f"the image could not be pulled: {said}"
 
 
 def _condition(thing: Manifest, kind: str) -> Condition:

@@ -6,6 +6,8 @@ update services
 set digest = %(digest)s, exposed_port = %(exposed_port)s, reason = 'ImageResolved',
     message = %(message)s, updated_at = now()
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status = 'pending'
+    -- The first answer counts: a tag that moves between two handlers gives one revision, not two.
+    and digest is null
 returning *
 
 -- revision_chosen --
@@ -43,13 +45,18 @@ set status = %(status)s, reason = %(reason)s, message = %(message)s,
         case when %(status)s in ('ready', 'failed') then generation else observed_generation end,
     ready_revision = %(ready_revision)s, cluster_version = %(cluster_version)s, updated_at = now()
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
-    and cluster_version < %(cluster_version)s
+    -- Of one version, only an end may follow: the pods can tell more than the object.
+    and (
+        cluster_version < %(cluster_version)s
+        or (cluster_version = %(cluster_version)s and status = 'pending')
+    )
 returning *
 
 -- serving_observed --
 update services
 set ready_revision = %(ready_revision)s, cluster_version = %(cluster_version)s
-where org_id = %(org_id)s and id = %(id)s and cluster_version < %(cluster_version)s
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s
+    and cluster_version < %(cluster_version)s
 returning *
 
 -- remove --

@@ -81,6 +81,9 @@ class Database:
                 min_size=0,
                 max_size=CONNECTIONS_MAX,
                 timeout=CONNECT_SECONDS,
+                # The pause between two attempts doubles until this: with the default of five
+                # minutes the pool goes on saying no long after the database has come back.
+                reconnect_timeout=CONNECT_SECONDS,
                 check=AsyncConnectionPool.check_connection,
                 open=False,
             )

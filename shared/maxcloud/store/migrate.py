@@ -16,8 +16,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from maxcloud.config import DEV_ORG_ID, DEV_USER_ID
-from maxcloud.errors import ConfigError, MaxCloudError
+from maxcloud.config import DEV_ORG_ID, DEV_USER_ID, database_url
+from maxcloud.errors import MaxCloudError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -142,9 +142,7 @@ def _refuse_contradictions(wanted: list[Migration], history: list[tuple[int, str
 
 
 async def _main(env: Mapping[str, str]) -> None:
-    if "DATABASE_URL" not in env:
-        raise ConfigError("DATABASE_URL is not set: name the PostgreSQL database to migrate")
-    url = env["DATABASE_URL"]
+    url = database_url(env)
     for migration in await migrate(url):
         sys.stdout.write(f"applied {migration.version:03d}_{migration.name}\n")
     passwords = {"mc_api": env.get("API_PASSWORD"), "mc_worker": env.get("WORKER_PASSWORD")}

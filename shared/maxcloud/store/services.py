@@ -112,9 +112,12 @@ async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> 
     """Write a new service, pending at its first generation.
 
     Raises NameTaken when another service has the name, or had it less than 30 days ago in
-    another organisation.
+    another organisation, ServiceDeleting when the organisation's own is on its way out.
     """
     async with db.tenant(org_id) as connection:
+        same = await _one(connection, "find", org_id, id=None, name=wanted.name)
+        if same is not None and same.status == ServiceStatus.DELETING:
+            raise ServiceDeleting("a service of this name is still being deleted", field="name")
         values = {**_settings(wanted), "name": wanted.name, "image": wanted.image}
         row = await _one(connection, "create", org_id, updated_by=by, **values)
     if row is None:
@@ -158,7 +161,7 @@ async def update(
             org_id,
             id=row.id,
             image=image or row.image,
-            resolve=image is not None or (settings.port == 0 and row.exposed_port is None),
+            resolve=image is not None,
             updated_by=by,
             **_settings(settings),
         )
@@ -200,8 +203,10 @@ def _validated(merged: dict[str, Any]) -> ServiceSettings:
         return ServiceSettings.model_validate(merged)
     except ValueError as error:
         details = error.errors()[0]  # type: ignore[attr-defined]
-        field = ".".join(str(part) for part in details["loc"]) or "min_scale"
-        raise InvalidField(details["msg"].removeprefix("Value error, "), field=field) from error
+        field = ".".join(str(part) for part in details["loc"])
+        said = f"{field} {details['msg'].removeprefix('Value error, ')}".lstrip()
+        # A rule over several fields opens its sentence with the one to change.
+        raise InvalidField(said, field=field or said.partition(" ")[0]) from error
 
 
 async def _find(

@@ -1,0 +1,69 @@
+"""Images made here, from nothing but a static busybox: small, and with nobody else's faults."""
+
+import hashlib
+import io
+import json
+import platform
+import shutil
+import tarfile
+from pathlib import Path
+
+BUSYBOX = Path(shutil.which("busybox") or "/bin/busybox")
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+# Shows what reached the process: its environment, and the arguments it was started with.
+ENV_PAGE = """#!/bin/sh
+echo "Content-Type: text/plain"
+echo
+env
+tr '\\0' ' ' < /proc/1/cmdline
+"""
+
+SERVE = """#!/bin/sh
+exec /bin/busybox httpd -f -p "${PORT:-80}" -h /www
+"""
+
+
+def web(archive: Path, *, page: str, command: tuple[str, ...] = ("/bin/sh", "/serve")) -> Path:
+    """Write the archive of a web server that answers `page`; it runs as root, EXPOSE 80."""
+    files = {
+        "bin/busybox": BUSYBOX.read_bytes(),
+        "serve": SERVE.encode(),
+        "www/index.html": page.encode(),
+        "www/cgi-bin/env": ENV_PAGE.encode(),
+        "other/index.html": b"another folder",
+    }
+    links = {f"bin/{name}": "busybox" for name in ("sh", "env", "echo", "tr", "sleep")}
+    layer = _layer(files, links)
+    digest = hashlib.sha256(layer).hexdigest()
+    config = {
+        "architecture": ARCHITECTURES[platform.machine()],
+        "os": "linux",
+        "config": {"Cmd": list(command), "ExposedPorts": {"80/tcp": {}}, "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": None, "Layers": ["layer.tar"]}]
+    with tarfile.open(archive, "w") as tar:
+        _add(tar, "layer.tar", layer)
+        _add(tar, "config.json", json.dumps(config).encode())
+        _add(tar, "manifest.json", json.dumps(manifest).encode())
+    return archive
+
+
+def _layer(files: dict[str, bytes], links: dict[str, str]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, body in files.items():
+            _add(tar, name, body)
+        for name, target in links.items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            tar.addfile(entry)
+    return content.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, body: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(body), 0o755
+    tar.addfile(entry, io.BytesIO(body))

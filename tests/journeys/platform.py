@@ -1,0 +1,91 @@
+"""What a journey may use of the platform it runs on."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+MAXCLOUD = Path(sys.executable).parent / "maxcloud"
+
+Found = TypeVar("Found")
+
+
+class Backend(Protocol):
+    """What a platform under test does for its journeys, beside being one."""
+
+    api_url: str
+
+    def push(self, archive: Path, name: str) -> str:
+        """Put an image archive where services can pull it; return its reference."""
+
+    def instances(self, service: str) -> int:
+        """Return how many instances of a service run now."""
+
+    def left_behind(self, service: str) -> list[str]:
+        """Return what the cluster still has of a service."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def seconds(self, step: str) -> float:
+        """Return when a timed step was reached."""
+        found = re.search(rf"{step} +([0-9.]+) s", self.err)
+        assert found, self.err
+        return float(found[1])
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The platform as a user has it: a command line and URLs."""
+
+    backend: Backend
+
+    def maxcloud(self, *arguments: str, code: int | None = 0) -> Done:
+        """Run the command line; it must end with this exit code, None for any."""
+        command = [str(MAXCLOUD), "--api-url", self.backend.api_url, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+        said = Done(done.returncode, done.stdout, done.stderr)
+        assert code is None or said.code == code, f"{arguments}: {said}"
+        return said
+
+    def get(self, url: str, timeout: float = 60) -> httpx.Response:
+        """Ask a service by its URL; the name goes into Host, so that no resolver is needed."""
+        parts = urlsplit(url)
+        with httpx.Client(base_url=self.backend.api_url, timeout=timeout) as client:
+            return client.get(parts.path or "/", headers={"Host": parts.netloc})
+
+    def api(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask the API itself."""
+        with httpx.Client(base_url=self.backend.api_url, timeout=60) as client:
+            return client.request(method, path, **options)
+
+
+def eventually(
+    what: str, look: Callable[[], Found], within: float, until: Callable[[Found], bool]
+) -> Found:
+    """Look until what is seen is as wanted; fail with the last sight after `within` seconds."""
+    end = time.monotonic() + within
+    while True:
+        seen = look()
+        if until(seen):
+            return seen
+        assert time.monotonic() < end, f"{what}: still {seen!r} after {within} s"
+        time.sleep(0.25)
