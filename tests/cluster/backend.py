@@ -1,0 +1,63 @@
+"""The test cluster as the platform of the journeys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cluster import images, registry
+from tests.cluster.environment import GATEWAY, REGISTRY, kubectl
+
+NAMESPACE = "default"
+"""Where DEV_MODE's organisation lives."""
+
+
+class Cluster:
+    """Implements `tests.journeys.platform.Backend`."""
+
+    api_url = GATEWAY
+
+    def push(self, archive: Path, name: str) -> str:
+        """Push to the cluster's registry, which asks nobody who they are."""
+        reference = f"{REGISTRY}/journeys/{name}:latest"
+        images.push_image(archive, reference)
+        return reference
+
+    def digest(self, reference: str) -> str:
+        """Return what the registry holds under a reference now."""
+        _, _, rest = reference.partition("/")
+        repository, _, tag = rest.rpartition(":")
+        connection = registry.connect()
+        try:
+            accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
+            connection.request("HEAD", f"/v2/{repository}/manifests/{tag}", headers=accept)
+            found = connection.getresponse().getheader("Docker-Content-Digest")
+        finally:
+            connection.close()
+        if found is None:
+            raise LookupError(f"the registry has no {reference}")
+        return found
+
+    def instances(self, service: str) -> int:
+        """Count the pods that are not on their way out."""
+        pods = self._items("pods", service)
+        return sum("deletionTimestamp" not in pod["metadata"] for pod in pods)
+
+    def left_behind(self, service: str) -> list[str]:
+        """Return every object of the namespace that carries the service's label or name."""
+        kinds = ("ksvc", "configurations", "routes", "revisions", "deployments", "pods", "services")
+        return [
+            f"{item['kind']}/{item['metadata']['name']}"
+            for kind in kinds
+            for item in self._items(kind, service)
+        ]
+
+    def _items(self, kind: str, service: str) -> list[dict[str, dict[str, str]]]:
+        listed = json.loads(kubectl("get", kind, "-n", NAMESPACE, "-o", "json"))["items"]
+        label = "serving.knative.dev/service"
+        return [
+            item
+            for item in listed
+            if item["metadata"]["name"] == service
+            or item["metadata"].get("labels", {}).get(label) == service
+        ]
