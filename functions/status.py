@@ -5,6 +5,7 @@ it is awake when the first change comes, and as it leaves a hint open until the 
 settled, the broker's own retries make it look again for what no change of a service tells.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from functions_framework.aio import http
@@ -64,13 +65,13 @@ async def look(call: Call, row: ServiceRow) -> None:
         if row.status == ServiceStatus.DELETING and await rows.remove(call.db, row):
             call.hint(Type.SERVICE_DELETED, row.hint())
         return
-    newest = knative.newest_revision(live)
+    newest, now = knative.newest_revision(live), datetime.now(UTC)
     if newest is None or knative.is_ready(live):
-        await keep(call, row, knative.observe(live, None, []))
+        await keep(call, row, knative.observe(live, None, [], now))
         return
     revision = await cluster.get_revision(namespace, newest)
     pods = await cluster.pods_of_revision(namespace, newest)
-    await keep(call, row, knative.observe(live, revision, pods))
+    await keep(call, row, knative.observe(live, revision, pods, now))
 
 
 async def keep(call: Call, row: ServiceRow, seen: knative.Observed) -> None:

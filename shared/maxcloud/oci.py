@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from maxcloud import names
 from maxcloud.errors import MaxCloudError, TemporaryError
 
 # One answer of a registry, and all of them together.
@@ -35,6 +36,16 @@ _MANIFESTS = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
+)
+# What reading an answer raises that has another shape than the specification's: whoever answers may
+# say anything.
+_NONSENSE = (
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    httpx.DecodingError,
+    httpx.InvalidURL,
 )
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
 
@@ -77,7 +88,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a registry said: `exposed_port` is the image's lowest TCP EXPOSE, if any."""
+    """What a registry said: `exposed_port` is the image's lowest TCP EXPOSE that is not reserved."""
 
     digest: str
     exposed_port: int | None
@@ -97,6 +108,8 @@ async def resolve(text: str, private_hosts: frozenset[str] = frozenset()) -> Ima
             httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as web,
         ):
             return await _Lookup(web, reference, text).image()
+    except _NONSENSE as error:
+        raise ImageRefused("ImageInvalid", f"{reference.host} is not a registry") from error
     except (httpx.TransportError, TimeoutError) as error:
         raise TemporaryError(f"the registry {reference.host} cannot be reached") from error
 
@@ -208,7 +221,13 @@ class _Lookup:
 
 def _lowest_port(exposed: Mapping[str, object]) -> int | None:
     ports = [int(m[1]) for m in (re.fullmatch(r"(\d{1,5})(?:/tcp)?", key) for key in exposed) if m]
-    return min((port for port in ports if 0 < port < 2**16), default=None)
+    usable = (port for port in ports if 0 < port < 2**16 and port not in names.RESERVED_PORTS)
+    return min(usable, default=None)
+
+
+def _is_public(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    return parsed.is_global and not parsed.is_multicast  # Python takes a multicast group for global
 
 
 class _OutwardTransport(httpx.AsyncHTTPTransport):
@@ -237,10 +256,14 @@ class _OutwardTransport(httpx.AsyncHTTPTransport):
                 host, port, type=socket.SOCK_STREAM
             )
         except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN:
+                raise TemporaryError(
+                    f"the name {host} cannot be looked up at the moment"
+                ) from error
             raise ImageRefused("ImageNotFound", f"there is no registry named {host}") from error
         addresses = [str(entry[4][0]) for entry in found]
         if not self._private_hosts & {host, f"{host}:{port}"} and not all(
-            ipaddress.ip_address(address).is_global for address in addresses
+            map(_is_public, addresses)
         ):
             raise ImageRefused("ImageNotFound", f"{host} is not a public registry")
         return addresses[0]

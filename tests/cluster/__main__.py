@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.cluster import boot, node
 from tests.cluster.components import EVENTING, KOURIER, KUBERNETES, SERVING, version
-from tests.cluster.environment import ROOT, kubectl
+from tests.cluster.environment import GATEWAY, GATEWAY_PORT, REGISTRY, ROOT, kubectl
+from tests.cluster.images import push_image
 from tests.cluster.install import install
 from tests.cluster.progress import BootError, Steps, say
+from tests.journeys import images as sample
 
 TESTS = ("tests/journeys", "tests/knative")
 
@@ -20,8 +24,15 @@ def up() -> None:
 
 
 def install_platform() -> None:
-    """Put the platform on the cluster that runs."""
+    """Put the platform on the cluster that runs, and an image to try it with into its registry."""
     install(Steps())
+    with tempfile.TemporaryDirectory() as folder:
+        archive = sample.web(Path(folder) / "hello.tar", page="Hello from max-cloud\n")
+        push_image(archive, f"{REGISTRY}/hello:latest")
+    print(f"The API answers at {GATEWAY}. Try:")
+    print(f"  .venv/bin/maxcloud deploy {REGISTRY}/hello --name hello")
+    print(f"  curl http://hello.localhost:{GATEWAY_PORT}")
+    print("  .venv/bin/maxcloud describe hello")
 
 
 def test() -> None:

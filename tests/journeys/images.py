@@ -20,8 +20,11 @@ env
 tr '\\0' ' ' < /proc/1/cmdline
 """
 
+# busybox itself ignores SIGTERM as the first process, and would linger.
 SERVE = """#!/bin/sh
-exec /bin/busybox httpd -f -p "${PORT:-80}" -h /www
+trap 'exit 0' TERM
+/bin/busybox httpd -f -p "${PORT:-80}" -h /www &
+wait
 """
 
 

@@ -78,9 +78,7 @@ def test_only_a_changed_image_makes_a_revision(
 
 
 def test_a_deleted_service_leaves_nothing(platform: Platform, name: str, web: str) -> None:
-    # An instance that ignores SIGTERM, as busybox does, stays as long as a request may take.
-    short = ("--timeout", "10")
-    url = platform.maxcloud("deploy", web, "--name", name, *short).out.strip()
+    url = platform.maxcloud("deploy", web, "--name", name).out.strip()
     assert f"deleted {name}" in platform.maxcloud("delete", name, "--yes").out
     assert platform.api("GET", f"/api/v1/services/{name}").status_code == 404
     assert name not in platform.maxcloud("list").out

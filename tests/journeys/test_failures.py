@@ -5,6 +5,8 @@ from pathlib import Path
 from tests.journeys import images
 from tests.journeys.platform import Platform
 
+DEAF = "trap 'exit 0' TERM; sleep 100000 & wait"
+
 
 def test_an_unknown_image(platform: Platform, name: str, web: str) -> None:
     missing = web.replace(":latest", ":nosuch")
@@ -31,7 +33,7 @@ def test_a_container_that_stops_at_once(platform: Platform, name: str, tmp_path:
 
 
 def test_a_container_that_does_not_listen(platform: Platform, name: str, tmp_path: Path) -> None:
-    archive = images.web(tmp_path / "deaf.tar", page="", command=("/bin/sleep", "100000"))
+    archive = images.web(tmp_path / "deaf.tar", page="", command=("/bin/sh", "-c", DEAF))
     image = platform.backend.push(archive, name)
     failed = platform.maxcloud("deploy", image, "--name", name, "--port", "8080", code=1)
     assert "NotListening" in failed.err

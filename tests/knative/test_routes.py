@@ -20,11 +20,12 @@ def without(function: str, instead: dict[str, Any] | None = None) -> Iterator[No
     try:
         if instead is not None:
             broken = {**kept, "metadata": metadata, "spec": instead}
-            kubectl("apply", "-f", "-", stdin=json.dumps(broken))
+            kubectl("create", "-f", "-", stdin=json.dumps(broken))
         yield
     finally:
         kubectl("delete", "ksvc", function, *namespace, "--ignore-not-found")
-        kubectl("apply", "-f", "-", stdin=json.dumps({**kept, "metadata": metadata}))
+        # Not `apply`: what it owns, a later server-side apply of the installation would take away.
+        kubectl("create", "-f", "-", stdin=json.dumps({**kept, "metadata": metadata}))
         kubectl("wait", f"ksvc/{function}", *namespace, "--for=condition=Ready", "--timeout=120s")
 
 

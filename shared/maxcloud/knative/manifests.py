@@ -90,8 +90,8 @@ def _container(template: Template) -> Manifest:
             {"name": key, "value": template.env_vars[key]} for key in sorted(template.env_vars)
         ],
         "resources": {
-            "requests": {"cpu": _guaranteed(template.cpu), "memory": template.memory},
-            "limits": {"cpu": template.cpu, "memory": template.memory},
+            "requests": {"cpu": _guaranteed(template.cpu), "memory": _memory(template.memory)},
+            "limits": {"cpu": _cpu(_millis(template.cpu)), "memory": _memory(template.memory)},
         },
     }
     if template.command:
@@ -102,8 +102,29 @@ def _container(template: Template) -> Manifest:
 
 
 def _guaranteed(cpu: str) -> str:
-    millis = int(cpu[:-1]) if cpu.endswith("m") else int(float(cpu) * 1000)
-    return f"{max(CPU_MILLIS_LEAST, int(millis * CPU_SHARE_GUARANTEED))}m"
+    return _cpu(max(CPU_MILLIS_LEAST, int(_millis(cpu) * CPU_SHARE_GUARANTEED)))
+
+
+def _millis(cpu: str) -> int:
+    return int(cpu[:-1]) if cpu.endswith("m") else round(float(cpu) * 1000)
+
+
+# Kubernetes keeps a quantity in its shortest form (apimachinery, resource.Quantity); written in
+# any other, the object would never be found to be as wanted.
+def _cpu(millis: int) -> str:
+    return f"{millis}m" if millis % 1000 else f"{millis // 1000}"
+
+
+def _memory(quantity: str) -> str:
+    number = quantity.rstrip("KMGTik")
+    size, unit = int(number), quantity[len(number) :]
+    units, step = (
+        (["Ki", "Mi", "Gi", "Ti"], 1024) if "i" in unit else (["", "k", "M", "G", "T"], 1000)
+    )
+    at = units.index(unit)
+    while size % step == 0 and at + 1 < len(units):
+        size, at = size // step, at + 1
+    return f"{size}{units[at]}"
 
 
 def generation_of(live: Manifest) -> int:
@@ -140,7 +161,10 @@ def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
         **live["metadata"],
         "labels": {**labels, **wanted["metadata"]["labels"]},
         # Knative refuses a write that drops its own annotations (who created the object).
-        "annotations": {**live["metadata"]["annotations"], **wanted["metadata"]["annotations"]},
+        "annotations": {
+            **live["metadata"].get("annotations", {}),
+            **wanted["metadata"]["annotations"],
+        },
     }
     metadata.pop("managedFields", None)
     spec = wanted["spec"]

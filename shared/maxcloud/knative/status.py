@@ -6,6 +6,7 @@ service_lifecycle.go).
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from maxcloud.knative.manifests import START_SECONDS, Manifest, generation_of
@@ -43,8 +44,10 @@ def is_ready(ksvc: Manifest) -> bool:
     return _verdict_of_service(ksvc)[0] == ServiceStatus.READY
 
 
-def observe(ksvc: Manifest, revision: Manifest | None, pods: list[Manifest]) -> Observed:
-    """Return what an object says, with its newest revision and that one's pods.
+def observe(
+    ksvc: Manifest, revision: Manifest | None, pods: list[Manifest], now: datetime
+) -> Observed:
+    """Return what an object says at the time `now`, with its newest revision and that one's pods.
 
     A revision hears of its pods only when its Deployment changes, so a container that cannot
     start would be told at the deadline: the pods say it now.
@@ -52,6 +55,9 @@ def observe(ksvc: Manifest, revision: Manifest | None, pods: list[Manifest]) -> 
     status, reason, message = _verdict_of_service(ksvc)
     if status == ServiceStatus.FAILED:
         reason, message = _verdict_of_revision(revision or {}) or (reason, message)
+        if reason == "Unschedulable" and _is_starting(revision or {}, now):
+            # Room comes: instances end, nodes are added.
+            status, reason = ServiceStatus.PENDING, "RevisionCreated"
     elif status == ServiceStatus.PENDING and (stuck := _first_stuck(pods)):
         status, (reason, message) = ServiceStatus.FAILED, stuck
     return Observed(
@@ -61,6 +67,13 @@ def observe(ksvc: Manifest, revision: Manifest | None, pods: list[Manifest]) -> 
         reason=reason,
         message=message,
         ready_revision=ksvc.get("status", {}).get("latestReadyRevisionName"),
+    )
+
+
+def _is_starting(revision: Manifest, now: datetime) -> bool:
+    made = revision.get("metadata", {}).get("creationTimestamp")
+    return made is not None and now - datetime.fromisoformat(made) < timedelta(
+        seconds=START_SECONDS
     )
 
 
