@@ -8,7 +8,6 @@ import logging
 import os
 import time
 import typing
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -188,7 +187,10 @@ class Api:
                 response = wire.refusal(errors.InternalError("something went wrong on our side"))
             took = round((time.perf_counter() - start) * 1000, 1)
             fields = {"status": response.status_code, "milliseconds": took}
-            _log.info("%s %s", request.method, request.url.path, extra={"fields": fields})
+            # Probes come every few seconds and say nothing.
+            level = logging.DEBUG if request.url.path == "/healthz" else logging.INFO
+            line = (request.method, request.url.path)
+            _log.log(level, "%s %s", *line, extra={"fields": fields})
             return response
 
         return endpoint
@@ -234,7 +236,7 @@ async def _serve(call: Call, route: Route) -> Response:
 async def _deliver(call: Call, handler: EventHandler) -> tuple[int, str]:
     try:
         event = events.Event.parse(dict(call.request.headers), await wire.read_bytes(call.request))
-        log.request_id.set(event.extensions.get("requestid") or str(uuid.uuid4()))
+        log.request_id.set(wire.valid_request_id(event.extensions.get("requestid")))
         log.org_id.set(event.extensions.get("orgid"))
         await handler(call, event)
     except (errors.PermanentError, errors.PayloadTooLarge) as error:

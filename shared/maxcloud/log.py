@@ -42,5 +42,5 @@ def configure(function: str, level: int) -> None:
     handler.setFormatter(JSONLines(function))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # These say per request what our own line says better.
-    for chatty in ("httpx", "httpcore", "uvicorn.access"):
+    for chatty in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

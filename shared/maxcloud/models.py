@@ -1,7 +1,8 @@
 """What goes over the wire: the requests and answers of the HTTP API.
 
 Requests refuse unknown fields, so that a misspelt one never passes in silence. Answers ignore
-them, so that a client one minor version older than the API works on.
+them, so that a client one minor version older than the API works on. Each is built at its first
+use: a cold start pays for what the request needs, not for all of them.
 """
 
 import re
@@ -150,13 +151,13 @@ TimeoutSeconds = Annotated[int, Field(ge=1, le=600)]
 class Request(BaseModel):
     """A body that a caller sends: strict types, no unknown field."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class Answer(BaseModel):
     """A body that the API sends."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class ServiceSettings(Request):

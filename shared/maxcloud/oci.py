@@ -88,7 +88,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a registry said: `exposed_port` is the image's lowest TCP EXPOSE that is not reserved."""
+    """What a registry said: `exposed_port` is the lowest TCP EXPOSE that Knative leaves free."""
 
     digest: str
     exposed_port: int | None

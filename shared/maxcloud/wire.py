@@ -27,9 +27,13 @@ def name_request(request: Request) -> None:
 
     A caller's own X-Request-Id is kept when it is a plain word.
     """
-    sent = request.headers.get("x-request-id", "")
-    log.request_id.set(sent if _REQUEST_ID.match(sent) else str(uuid.uuid4()))
+    log.request_id.set(valid_request_id(request.headers.get("x-request-id")))
     log.org_id.set(None)
+
+
+def valid_request_id(sent: str | None) -> str:
+    """Return what was sent when it is a plain word that any header can carry, else a new id."""
+    return sent if sent and _REQUEST_ID.match(sent) else str(uuid.uuid4())
 
 
 def require_acceptable(request: Request) -> None:

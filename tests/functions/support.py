@@ -1,0 +1,58 @@
+"""What every answer is held against."""
+
+import http.client
+import re
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+
+from maxcloud import errors
+
+SERVICES = "/api/v1/services"
+SHOP = {"name": "shop", "image": "nginx:1.29"}
+
+# What must never reach a caller.
+_LEAKS = re.compile(
+    r"Traceback|File \"|psycopg|pydantic|select |insert |services_|svc\.cluster|mc_api|127\.0\.0\.1"
+    r"|errors\.pydantic\.dev|<class|object at 0x",
+)
+
+_STATUS = {
+    leaf.code: leaf.status
+    for leaf in vars(errors).values()
+    if isinstance(leaf, type) and issubclass(leaf, errors.APIError)
+}
+
+
+def assert_refusal(answer: httpx.Response, code: str, field: str | None = None) -> str:
+    """Check that an answer is the one shape of a refusal; return its sentence."""
+    assert answer.status_code == _STATUS[code], answer.text
+    assert answer.headers["content-type"] == "application/json"
+    body: dict[str, Any] = answer.json()
+    assert set(body) == {"error", "code", "request_id"} | ({"field"} if field else set()), body
+    assert (body["code"], body.get("field")) == (code, field), body
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert body["error"]
+    assert not _LEAKS.search(answer.text + str(answer.headers)), answer.text
+    return str(body["error"])
+
+
+def raw(
+    url: str, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
+) -> httpx.Response:
+    """Send a request exactly as it is written: no client in between tidies the path."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
+    finally:
+        connection.close()
+
+
+def is_uuid(text: str) -> bool:
+    return str(UUID(text)) == text

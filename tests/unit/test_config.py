@@ -1,0 +1,118 @@
+import ast
+import inspect
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maxcloud import config
+from maxcloud.config import DEV_ORG_ID, Config
+from maxcloud.errors import ConfigError
+
+README = Path(__file__).parents[2] / "README.md"
+SECRET = "s" * 32
+LEAST = {"DATABASE_URL": "postgresql:///x", "SECRET_KEY": SECRET}
+
+GOOD: list[tuple[str, str | None, str, Any]] = [
+    ("PORT", None, "port", 8080),
+    ("PORT", "1", "port", 1),
+    ("PORT", "65535", "port", 65535),
+    ("LOG_LEVEL", None, "log_level", logging.INFO),
+    ("LOG_LEVEL", "DEBUG", "log_level", logging.DEBUG),
+    ("LOG_LEVEL", "warning", "log_level", logging.WARNING),
+    ("LOG_LEVEL", "error", "log_level", logging.ERROR),
+    ("DATABASE_URL", "postgres://u:p@h/d", "database_url", "postgres://u:p@h/d"),
+    ("SECRET_KEY", f"{SECRET},{'t' * 40}", "secret_keys", (SECRET, "t" * 40)),
+    ("MAXCLOUD_DOMAIN", None, "domain", "maxcloud.dev"),
+    ("MAXCLOUD_DOMAIN", "Example.EU", "domain", "example.eu"),
+    ("MAXCLOUD_DOMAIN", "localhost:8080", "domain", "localhost:8080"),
+    ("KNATIVE_NAMESPACE", None, "namespace", "default"),
+    ("KNATIVE_NAMESPACE", "x" * 63, "namespace", "x" * 63),
+    ("K_SINK", None, "sink", None),
+    ("K_SINK", "", "sink", None),
+    ("K_SINK", "http://broker/a/b", "sink", "http://broker/a/b"),
+    ("DEV_MODE", None, "dev_mode", False),
+    ("DEV_MODE", "0", "dev_mode", False),
+    ("REGISTRY_PRIVATE_HOSTS", None, "registry_private_hosts", frozenset()),
+    ("REGISTRY_PRIVATE_HOSTS", "A.b:5000, c ,", "registry_private_hosts", {"a.b:5000", "c"}),
+    ("MAXCLOUD_COMMIT", None, "commit", "unknown"),
+    ("MAXCLOUD_COMMIT", "abc", "commit", "abc"),
+]
+
+BAD: list[tuple[str, str]] = [
+    *(("PORT", value) for value in ("", "0", "65536", "-1", "8080 ", "http", "8e3")),
+    *(("LOG_LEVEL", value) for value in ("", "loud", "10")),
+    *(("DATABASE_URL", value) for value in ("", "nonsense", "mysql://x", "/var/lib")),
+    *(("SECRET_KEY", value) for value in ("", ",", "s" * 31, f"{SECRET},short")),
+    *(("MAXCLOUD_DOMAIN", value) for value in ("", "-a", "a b", "https://a", "a_b", "a:b", "a/")),
+    *(("KNATIVE_NAMESPACE", value) for value in ("", "A", "a.b", "x" * 64, "a\n")),
+    *(("K_SINK", value) for value in ("broker", "ftp://x", "http://", "http://[", "http://a:x")),
+    *(("DEV_MODE", value) for value in ("yes", "on", "2")),
+    *(("REGISTRY_PRIVATE_HOSTS", value) for value in ("https://a", "a/b", "a b", "*")),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "field", "read"), GOOD)
+def test_a_variable_is_read(variable: str, value: str | None, field: str, read: Any) -> None:
+    env = LEAST if value is None else LEAST | {variable: value}
+    assert getattr(Config.from_env(env), field) == read
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", "1"])
+def test_dev_mode_needs_no_secret(value: str) -> None:
+    env = {"DEV_MODE": value, "MAXCLOUD_DOMAIN": "localhost", "DATABASE_URL": "postgresql:///x"}
+    assert Config.from_env(env).dev_mode
+
+
+@pytest.mark.parametrize(("variable", "value"), BAD)
+def test_nonsense_is_refused_in_one_sentence_naming_the_variable(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Config.from_env(LEAST | {variable: value})
+    assert str(refused.value).startswith(variable)
+
+
+@pytest.mark.parametrize("missing", LEAST)
+def test_what_is_required_is_missed(missing: str) -> None:
+    env = {key: value for key, value in LEAST.items() if key != missing}
+    with pytest.raises(ConfigError, match=f"^{missing} is not set"):
+        Config.from_env(env)
+
+
+def test_dev_mode_is_refused_on_a_public_domain() -> None:
+    for domain in ("maxcloud.dev", "localhost.example.com"):
+        with pytest.raises(ConfigError, match=r"^DEV_MODE is refused .*MAXCLOUD_DOMAIN"):
+            Config.from_env(LEAST | {"DEV_MODE": "true", "MAXCLOUD_DOMAIN": domain})
+
+
+def test_no_secret_is_shown() -> None:
+    shown = repr(Config.from_env(LEAST | {"DATABASE_URL": "postgresql://u:hunter2@h/d"}))
+    assert "hunter2" not in shown
+    assert SECRET not in shown
+    with pytest.raises(ConfigError) as refused:
+        Config.from_env(LEAST | {"DATABASE_URL": "u:hunter2@h/d"})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_an_organisation_has_a_namespace() -> None:
+    settings = Config(namespace="mine")
+    assert settings.namespace_of(DEV_ORG_ID) == "mine"
+    other = DEV_ORG_ID.__class__(int=5)
+    assert settings.namespace_of(other) == f"mc-org-{other}"
+
+
+def variables() -> set[str]:
+    """Every text in config.py that has the form of a variable's name and stands alone."""
+    texts = (node for node in ast.walk(ast.parse(inspect.getsource(config))))
+    constants = {str(node.value) for node in texts if isinstance(node, ast.Constant)}
+    return {text for text in constants if re.fullmatch(r"[A-Z]+(_[A-Z]+)*", text)}
+
+
+def test_the_tables_here_have_every_variable() -> None:
+    assert variables() == {variable for variable, *_ in GOOD}
+
+
+def test_every_variable_stands_in_the_readmes_table() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert variables() - set(rows) == set()

@@ -1,0 +1,256 @@
+import copy
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from maxcloud.knative import manifests
+from maxcloud.knative.manifests import Manifest, Occupied, Superseded, Wanted, replacement
+from maxcloud.models import Template
+
+ID, ORG = UUID(int=1), UUID(int=2)
+LABELS = {
+    "maxcloud.dev/managed": "true",
+    "maxcloud.dev/org": str(ORG),
+    "maxcloud.dev/service-id": str(ID),
+}
+IMAGE = f"docker.io/library/nginx@sha256:{'a' * 64}"
+
+
+def wanted(generation: int = 3, **settings: Any) -> Manifest:
+    template = Template(image=IMAGE, **({"port": 8080} | settings))
+    return manifests.service(
+        Wanted(ID, ORG, "shop", "mc-org-2", generation, f"shop-{generation:05}", template)
+    )
+
+
+def container(**settings: Any) -> Manifest:
+    found: Manifest = wanted(**settings)["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def test_a_template_becomes_a_knative_service() -> None:
+    assert wanted(
+        port=3000,
+        command=["/bin/sh"],
+        args=["-c", "serve"],
+        env_vars={"B": "2", "A": "1"},
+        min_scale=1,
+        max_scale=3,
+        concurrency=5,
+        cpu="500m",
+        memory="1Gi",
+        timeout_seconds=60,
+    ) == {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "shop",
+            "namespace": "mc-org-2",
+            "labels": LABELS,
+            "annotations": {"maxcloud.dev/generation": "3"},
+        },
+        "spec": {
+            "template": {
+                "metadata": {
+                    "name": "shop-00003",
+                    "labels": LABELS,
+                    "annotations": {
+                        "autoscaling.knative.dev/min-scale": "1",
+                        "autoscaling.knative.dev/max-scale": "3",
+                        "serving.knative.dev/progress-deadline": "120s",
+                    },
+                },
+                "spec": {
+                    "containerConcurrency": 5,
+                    "timeoutSeconds": 60,
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "containers": [
+                        {
+                            "image": IMAGE,
+                            "ports": [{"containerPort": 3000}],
+                            "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+                            "resources": {
+                                "requests": {"cpu": "50m", "memory": "1Gi"},
+                                "limits": {"cpu": "500m", "memory": "1Gi"},
+                            },
+                            "command": ["/bin/sh"],
+                            "args": ["-c", "serve"],
+                        }
+                    ],
+                },
+            },
+            "traffic": [{"latestRevision": True, "percent": 100}],
+        },
+    }
+
+
+def test_what_is_not_chosen_is_left_to_the_image() -> None:
+    assert container() == {
+        "image": IMAGE,
+        "ports": [{"containerPort": 8080}],
+        "env": [],
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "512Mi"},
+            "limits": {"cpu": "1", "memory": "512Mi"},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("cpu", "limit", "request_"),
+    [
+        ("1", "1", "100m"),
+        ("0.5", "500m", "50m"),
+        ("1.50", "1500m", "150m"),
+        ("1000m", "1", "100m"),
+        ("10m", "10m", "10m"),
+        ("1.001", "1001m", "100m"),
+        ("64", "64", "6400m"),
+        ("10.0", "10", "1"),
+    ],
+)
+def test_cpus_are_written_as_kubernetes_keeps_them(cpu: str, limit: str, request_: str) -> None:
+    resources = container(cpu=cpu)["resources"]
+    assert (resources["limits"]["cpu"], resources["requests"]["cpu"]) == (limit, request_)
+
+
+@pytest.mark.parametrize(
+    ("memory", "kept"),
+    [
+        ("512Mi", "512Mi"),
+        ("1024Mi", "1Gi"),
+        ("1536Mi", "1536Mi"),
+        ("1048576Ki", "1Gi"),
+        ("1000M", "1G"),
+        ("1000000k", "1G"),
+        ("536870912", "536870912"),
+        ("100000000", "100M"),
+        ("1024M", "1024M"),
+    ],
+)
+def test_memory_is_written_as_kubernetes_keeps_it(memory: str, kept: str) -> None:
+    assert container(memory=memory)["resources"]["limits"]["memory"] == kept
+
+
+def live(generation: int = 3, **settings: Any) -> Manifest:
+    """What Knative 1.23 keeps of what was written, with its defaults and its bookkeeping."""
+    made = copy.deepcopy(wanted(generation, **settings))
+    made["metadata"] |= {
+        "uid": "0b3c2c6e-0000-4000-8000-000000000001",
+        "resourceVersion": "1234",
+        "generation": 2,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "managedFields": [{"manager": "reconcile", "operation": "Update"}],
+    }
+    made["metadata"]["annotations"] |= {
+        "serving.knative.dev/creator": "system:serviceaccount:mc-system:reconcile",
+        "serving.knative.dev/lastModifier": "system:serviceaccount:mc-system:reconcile",
+    }
+    spec = made["spec"]["template"]["spec"]
+    made["spec"]["template"]["metadata"]["creationTimestamp"] = None
+    spec["containers"][0] |= {
+        "name": "user-container",
+        "readinessProbe": {"successThreshold": 1, "tcpSocket": {"port": 0}},
+    }
+    if not spec["containers"][0]["env"]:
+        del spec["containers"][0]["env"]
+    made["status"] = {"observedGeneration": 2, "conditions": [{"type": "Ready", "status": "True"}]}
+    return made
+
+
+@pytest.mark.parametrize("settings", [{}, {"env_vars": {"A": "1"}, "args": ["x"], "cpu": "0.5"}])
+def test_what_is_as_wanted_is_left_alone(settings: dict[str, Any]) -> None:
+    assert replacement(live(**settings), wanted(**settings)) is None
+
+
+def test_a_newer_generation_replaces_with_the_version_that_was_read() -> None:
+    before, new = live(2), wanted(3, env_vars={"A": "1"})
+    written = replacement(before, new)
+    assert written is not None
+    assert written["spec"] == new["spec"]
+    assert "status" not in written
+    metadata = written["metadata"]
+    assert metadata["resourceVersion"] == "1234"
+    assert metadata["uid"] == before["metadata"]["uid"]
+    assert metadata["annotations"] == {
+        "maxcloud.dev/generation": "3",
+        "serving.knative.dev/creator": "system:serviceaccount:mc-system:reconcile",
+        "serving.knative.dev/lastModifier": "system:serviceaccount:mc-system:reconcile",
+    }
+    assert "managedFields" not in metadata
+    assert before == live(2)
+
+
+def scaled(thing: Manifest) -> None:
+    annotations = thing["spec"]["template"]["metadata"]["annotations"]
+    annotations["autoscaling.knative.dev/max-scale"] = "99"
+
+
+def another_image(thing: Manifest) -> None:
+    thing["spec"]["template"]["spec"]["containers"][0]["image"] = "evil"
+
+
+def more_env(thing: Manifest) -> None:
+    thing["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "X", "value": "1"}]
+
+
+def split(thing: Manifest) -> None:
+    thing["spec"]["traffic"] = [{"revisionName": "shop-00001", "percent": 100}]
+
+
+def unlabelled(thing: Manifest) -> None:
+    del thing["metadata"]["labels"]["maxcloud.dev/managed"]
+
+
+def without_annotations(thing: Manifest) -> None:
+    del thing["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    "change", [scaled, another_image, more_env, split, unlabelled, without_annotations]
+)
+def test_what_was_changed_by_hand_is_put_right(change: Callable[[Manifest], None]) -> None:
+    changed = live()
+    change(changed)
+    written = replacement(changed, wanted())
+    assert written is not None
+    assert replacement(written, wanted()) is None
+    assert written["spec"]["traffic"] == wanted()["spec"]["traffic"]
+    assert written["metadata"]["labels"] == LABELS
+
+
+def test_a_template_that_is_as_wanted_goes_back_as_it_was_read() -> None:
+    """Knative takes one without its own defaults for a change under the same name."""
+    written = replacement(live(2) | {"spec": live(3)["spec"]}, wanted(3))
+    assert written is not None
+    assert written["spec"]["template"] == live(3)["spec"]["template"]
+    assert written["metadata"]["annotations"]["maxcloud.dev/generation"] == "3"
+
+
+def test_an_older_generation_never_overwrites_a_newer() -> None:
+    with pytest.raises(Superseded):
+        replacement(live(4), wanted(3))
+
+
+@pytest.mark.parametrize("labels", [{}, {"maxcloud.dev/service-id": str(UUID(int=9))}])
+def test_what_belongs_to_somebody_else_is_not_touched(labels: dict[str, str]) -> None:
+    foreign = live()
+    foreign["metadata"]["labels"] = labels
+    with pytest.raises(Occupied, match="another object named shop"):
+        replacement(foreign, wanted())
+    assert not manifests.is_of(foreign, ID)
+    assert manifests.is_of(live(), ID)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "generation"), [("7", 7), ("", 0), ("x", 0), ("-1", 0), (None, 0)]
+)
+def test_the_generation_of_an_object(annotation: str | None, generation: int) -> None:
+    thing = live()
+    thing["metadata"]["annotations"]["maxcloud.dev/generation"] = annotation
+    if annotation is None:
+        del thing["metadata"]["annotations"]
+    assert manifests.generation_of(thing) == generation

@@ -1,0 +1,296 @@
+"""What a registry is asked about an image, and what is believed: over real HTTPS."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maxcloud import oci
+from maxcloud.errors import TemporaryError
+from maxcloud.oci import Image, ImageRefused, Reference
+from tests.unit.registry import Registry, certificate, digest_of, serving
+
+pytestmark = pytest.mark.anyio
+
+SHA = f"sha256:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "repository", "tag", "digest"),
+    [
+        ("nginx", "docker.io", "library/nginx", "latest", None),
+        ("nginx:1.29", "docker.io", "library/nginx", "1.29", None),
+        ("team/app", "docker.io", "team/app", "latest", None),
+        ("docker.io/nginx", "docker.io", "library/nginx", "latest", None),
+        ("docker.io/a/b:c", "docker.io", "a/b", "c", None),
+        ("ghcr.io/a/b/c:v1", "ghcr.io", "a/b/c", "v1", None),
+        ("GHCR.io/a", "ghcr.io", "a", "latest", None),
+        ("localhost/a", "localhost", "a", "latest", None),
+        ("host:5000/a:b", "host:5000", "a", "b", None),
+        (f"nginx@{SHA}", "docker.io", "library/nginx", "latest", SHA),
+        (f"host:5000/a/b:c@{SHA}", "host:5000", "a/b", "c", SHA),
+    ],
+)
+async def test_a_reference_is_taken_apart_as_docker_does(
+    text: str, host: str, repository: str, tag: str, digest: str | None
+) -> None:
+    reference = Reference.parse(text)
+    assert reference == Reference(host, repository, tag, digest)
+    assert reference.pinned(SHA) == f"{host}/{repository}@{SHA}"
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The registries' certificate, trusted as an operator has it trusted: by SSL_CERT_FILE."""
+    made = certificate(tmp_path_factory.mktemp("registry"))
+    os.environ["SSL_CERT_FILE"] = str(made.with_suffix(".crt"))
+    yield made
+    del os.environ["SSL_CERT_FILE"]
+
+
+@pytest.fixture
+def registry(pem: Path) -> Iterator[Registry]:
+    with serving(pem) as served:
+        yield served
+
+
+async def resolve(registry: Registry, name: str = "team/app:1") -> Image:
+    return await oci.resolve(f"{registry.address}/{name}", frozenset({registry.address}))
+
+
+async def refused(registry: Registry, name: str = "team/app:1") -> tuple[str, str]:
+    with pytest.raises(ImageRefused) as error:
+        await resolve(registry, name)
+    return error.value.reason, str(error.value).replace(registry.address, "HOST")
+
+
+@pytest.mark.parametrize(
+    ("exposed", "port"),
+    [
+        (None, None),
+        ({}, None),
+        ({"80/tcp": {}}, 80),
+        ({"8080": {}, "443/tcp": {}, "53/udp": {}}, 443),
+        ({"53/udp": {}}, None),
+        ({"0/tcp": {}, "65536/tcp": {}, "x/tcp": {}, "99999999/tcp": {}}, None),
+        ({"9090/tcp": {}}, None),
+        ({"9090/tcp": {}, "9100/tcp": {}}, 9100),
+    ],
+)
+async def test_an_image_has_a_digest_and_its_lowest_port_that_can_be_used(
+    registry: Registry, exposed: dict[str, object] | None, port: int | None
+) -> None:
+    digest = registry.add(ExposedPorts=exposed)
+    assert await resolve(registry) == Image(digest, port)
+    first = registry.asked[0]
+    assert first.headers["host"] == registry.address
+    assert "authorization" not in first.headers
+    assert "application/vnd.oci.image.index.v1+json" in first.headers["accept"]
+
+
+async def test_of_an_index_the_nodes_platform_is_read_and_the_whole_is_pinned(
+    registry: Registry,
+) -> None:
+    ours = registry.add("ours", ExposedPorts={"3000/tcp": {}})
+    other = registry.add("other", ExposedPorts={"1/tcp": {}})
+    platforms = {"linux/arm64": other, "windows/amd64": other, "linux/amd64": ours}
+    digest = registry.add_index("1", platforms)
+    assert await resolve(registry) == Image(digest, 3000)
+
+
+async def test_an_index_without_the_nodes_platform_is_refused(registry: Registry) -> None:
+    registry.add_index("1", {"linux/arm64": registry.add("other")})
+    assert await refused(registry) == (
+        "ImageInvalid",
+        "HOST/team/app:1 has no build for linux/amd64",
+    )
+
+
+async def test_a_digest_is_computed_and_not_believed(registry: Registry) -> None:
+    digest = registry.add()
+    _, _, manifest = registry.answers["/v2/team/app/manifests/1"]
+    registry.answer("/v2/team/app/manifests/1", manifest, Docker_Content_Digest=SHA)
+    assert (await resolve(registry)).digest == digest
+    registry.answer(f"/v2/team/app/manifests/{SHA}", manifest, Docker_Content_Digest=SHA)
+    assert await refused(registry, f"team/app@{SHA}") == ("ImageInvalid", "HOST sent another image")
+    assert (await resolve(registry, f"team/app:1@{digest}")).digest == digest
+
+
+async def test_a_token_is_fetched_where_the_challenge_says(registry: Registry) -> None:
+    digest = registry.add()
+    registry.token = "let-me-in"
+    registry.answer("/token", {"token": "let-me-in"})
+    assert (await resolve(registry)).digest == digest
+    asked = [each for each in registry.asked if each.path == "/token"]
+    assert [each.query for each in asked] == [
+        {"service": ["the registry"], "scope": ["repository:team/app:pull"]}
+    ]
+
+
+@pytest.mark.parametrize("content", [{"access_token": "let-me-in"}, {"token": "let-me-in"}])
+async def test_a_token_has_two_names(registry: Registry, content: dict[str, str]) -> None:
+    registry.add()
+    registry.token = "let-me-in"
+    registry.answer("/token", content)
+    await resolve(registry)
+
+
+async def test_a_redirect_is_followed_without_the_token(registry: Registry, pem: Path) -> None:
+    registry.add(ExposedPorts={"80/tcp": {}})
+    registry.token = "let-me-in"
+    registry.answer("/token", {"token": "let-me-in"})
+    [blob] = [path for path in registry.answers if "/blobs/" in path]
+    with serving(pem) as elsewhere:
+        elsewhere.answers[blob] = registry.answers[blob]
+        registry.answer(blob, status=307, Location=f"https://{elsewhere.address}{blob}")
+        hosts = frozenset({registry.address, elsewhere.address})
+        image = await oci.resolve(f"{registry.address}/team/app:1", hosts)
+        assert image.exposed_port == 80
+        [asked] = elsewhere.asked
+        assert "authorization" not in asked.headers
+        assert registry.asked[-1].headers["authorization"] == "Bearer let-me-in"
+
+
+async def test_a_redirect_to_where_a_tenant_may_not_go_is_refused(registry: Registry) -> None:
+    for location in ("https://127.0.0.1:1/x", "https://169.254.169.254/x", "https://[::1]/x"):
+        registry.answer("/v2/team/app/manifests/1", status=302, Location=location)
+        reason, said = await refused(registry)
+        assert (reason, said.partition(" ")[2]) == ("ImageNotFound", "is not a public registry")
+
+
+ANSWERS = {
+    "nothing": ((404, {}, b"{}"), "ImageNotFound", "HOST/team/app:1 does not exist on HOST"),
+    "private": (
+        (401, {"WWW-Authenticate": "Basic realm=x"}, b""),
+        "ImageNotFound",
+        "HOST/team/app:1 does not exist on HOST, or is private",
+    ),
+    "forbidden": (
+        (403, {}, b""),
+        "ImageNotFound",
+        "HOST/team/app:1 does not exist on HOST, or is private",
+    ),
+    "gone": ((410, {}, b""), "ImageInvalid", "HOST refused the look-up with 410"),
+    "a web page": ((200, {}, b"<html>"), "ImageInvalid", "HOST is not a registry"),
+    "a list": ((200, {}, b"[]"), "ImageInvalid", "HOST is not a registry"),
+    "no text": ((200, {}, b"\xff\xfe"), "ImageInvalid", "HOST is not a registry"),
+    "deep nesting": ((200, {}, b"[" * 100_000), "ImageInvalid", "HOST is not a registry"),
+    "too much": ((200, {}, b" " * (4 * 2**20 + 1)), "ImageInvalid", "HOST answers too much"),
+    "a bad encoding": (
+        (200, {"Content-Encoding": "gzip"}, b"{}"),
+        "ImageInvalid",
+        "HOST is not a registry",
+    ),
+    "a redirect to itself": (
+        (302, {"Location": "/v2/team/app/manifests/1"}, b""),
+        "ImageInvalid",
+        "HOST redirects without an end",
+    ),
+    "a redirect to nowhere": ((302, {}, b""), "ImageInvalid", "HOST is not a registry"),
+    "http": (
+        (302, {"Location": "http://127.0.0.1/x"}, b""),
+        "ImageInvalid",
+        "127.0.0.1 is not reached over https",
+    ),
+    "no configuration": ((200, {}, b"{}"), "ImageInvalid", "HOST is not a registry"),
+    "a configuration that is none": (
+        (200, {}, b'{"config": "x"}'),
+        "ImageInvalid",
+        "HOST is not a registry",
+    ),
+    "an index of nothing": (
+        (200, {}, b'{"manifests": [5]}'),
+        "ImageInvalid",
+        "HOST is not a registry",
+    ),
+    "a token that is nowhere": (
+        (401, {"WWW-Authenticate": 'Bearer realm="https://999.1.1.1:port/"'}, b""),
+        "ImageInvalid",
+        "HOST is not a registry",
+    ),
+    "a token over http": (
+        (401, {"WWW-Authenticate": 'Bearer realm="http://127.0.0.1/token"'}, b""),
+        "ImageInvalid",
+        "127.0.0.1 is not reached over https",
+    ),
+    "a token from inside": (
+        (401, {"WWW-Authenticate": 'Bearer realm="https://10.0.0.1/token"'}, b""),
+        "ImageNotFound",
+        "10.0.0.1 is not a public registry",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "reason", "said"), ANSWERS.values(), ids=ANSWERS)
+async def test_what_no_repetition_mends_is_refused_in_a_sentence(
+    registry: Registry, answer: tuple[int, dict[str, str], bytes], reason: str, said: str
+) -> None:
+    registry.answers["/v2/team/app/manifests/1"] = answer
+    assert await refused(registry) == (reason, said)
+
+
+@pytest.mark.parametrize("container", ["x", ["x"], {"ExposedPorts": [80]}, {"ExposedPorts": 5}])
+async def test_a_configuration_of_another_shape_is_refused(
+    registry: Registry, container: object
+) -> None:
+    configuration = {"config": container}
+    manifest = {"config": {"digest": digest_of(configuration)}}
+    registry.answer("/v2/team/app/manifests/1", manifest)
+    registry.answer(f"/v2/team/app/blobs/{digest_of(configuration)}", configuration)
+    assert await refused(registry) == ("ImageInvalid", "HOST is not a registry")
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+async def test_a_registry_that_is_busy_is_asked_again_later(
+    registry: Registry, status: int
+) -> None:
+    registry.answer("/v2/team/app/manifests/1", status=status)
+    with pytest.raises(TemporaryError, match=f"answered {status}$"):
+        await resolve(registry)
+
+
+async def test_a_registry_that_is_away_is_asked_again_later(pem: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(TemporaryError, match=f"^the registry {address} cannot be reached$"):
+        await oci.resolve(f"{address}/app", frozenset({address}))
+
+
+async def test_a_registry_without_a_trusted_certificate_is_not_believed(
+    registry: Registry,
+) -> None:
+    registry.add()
+    trusted = os.environ.pop("SSL_CERT_FILE")
+    try:
+        with pytest.raises(TemporaryError):
+            await resolve(registry)
+    finally:
+        os.environ["SSL_CERT_FILE"] = trusted
+    assert registry.asked == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.1.2.3:5000", "10.0.0.1", "192.168.1.1:443", "172.16.0.1", "0.0.0.1"),
+        *("169.254.169.254", "100.64.0.1", "localhost", "localhost:5000", "224.0.0.1"),
+        *("2130706433.", "0x7f.1:443"),
+    ],
+)
+async def test_no_address_inside_is_asked(host: str) -> None:
+    with pytest.raises(ImageRefused) as error:
+        await oci.resolve(f"{host}/team/app", frozenset({"127.0.0.1:9", "example.com"}))
+    assert error.value.reason == "ImageNotFound"
+
+
+async def test_a_private_host_is_reached_only_on_the_port_that_is_listed(
+    registry: Registry,
+) -> None:
+    digest = registry.add()
+    image = f"{registry.address}/team/app:1"
+    host = registry.address.partition(":")[0]
+    assert (await oci.resolve(image, frozenset({host}))).digest == digest
+    with pytest.raises(ImageRefused):
+        await oci.resolve(image, frozenset({f"{host}:1"}))

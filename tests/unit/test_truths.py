@@ -1,0 +1,298 @@
+"""What several files say must be one truth: routes, events, functions and their rights."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from maxcloud import events, names, openapi
+from maxcloud.http import Api
+from maxcloud.models import ServiceHint
+from tests.conftest import FUNCTIONS, PUBLIC
+
+ROOT = Path(__file__).parents[2]
+BASE, EVENTING = ROOT / "deploy" / "base", ROOT / "eventing"
+NAMES = sorted(path.stem for path in FUNCTIONS.glob("*.py"))
+APIS = {api.function: api for api in openapi.load(FUNCTIONS)}
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [each for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each]
+
+
+def resources(folder: Path) -> set[str]:
+    found: list[str] = documents(folder / "kustomization.yaml")[0]["resources"]
+    return set(found)
+
+
+# Routes: functions/*.py, deploy/base/route.yaml, tests/conftest.py, openapi.json
+
+
+def entries() -> list[dict[str, Any]]:
+    [ingress] = [each for each in documents(BASE / "route.yaml") if each["kind"] == "Ingress"]
+    [rule] = ingress["spec"]["rules"]
+    found: list[dict[str, Any]] = rule["http"]["paths"]
+    return found
+
+
+def test_the_ingress_leads_each_path_to_its_function() -> None:
+    led = {entry["path"]: entry["rewriteHost"] for entry in entries()}
+    assert led == {
+        path: f"{function}.mc-system.svc.cluster.local" for path, function in PUBLIC.items()
+    }
+
+
+def test_a_longer_path_stands_before_its_prefix_and_none_is_the_root() -> None:
+    paths = [entry["path"] for entry in entries()]
+    assert "/healthz" in paths
+    assert "/" not in paths
+    for position, path in enumerate(paths):
+        assert not any(path.startswith(earlier) for earlier in paths[:position])
+
+
+def test_every_path_goes_through_one_service_and_says_who_connected() -> None:
+    [service] = [each for each in documents(BASE / "route.yaml") if each["kind"] == "Service"]
+    name = service["metadata"]["name"]
+    for entry in entries():
+        assert [split["serviceName"] for split in entry["splits"]] == [name]
+        assert list(entry["appendHeaders"]) == ["x-maxcloud-client"]
+
+
+@pytest.mark.parametrize("function", NAMES)
+def test_each_route_is_reached_by_the_longest_prefix(function: str) -> None:
+    for route in APIS[function].routes:
+        matching = [prefix for prefix in PUBLIC if route.path.startswith(prefix)]
+        assert matching, route.path
+        assert PUBLIC[max(matching, key=len)] == function
+        assert route.path in openapi.document()["paths"]
+
+
+def test_a_function_without_a_route_is_not_reached_from_outside() -> None:
+    assert {name for name, api in APIS.items() if api.routes} == set(PUBLIC.values())
+
+
+# Events: events.py, functions/*.py, eventing/triggers, schemas, types and README
+
+
+def triggers() -> Iterator[dict[str, Any]]:
+    for path in sorted((EVENTING / "triggers").glob("*.yaml")):
+        for trigger in documents(path):
+            assert trigger["spec"]["subscriber"]["ref"]["name"] == path.stem
+            yield trigger
+
+
+def filtered(filters: Any) -> set[str]:
+    """The types that a trigger's filter names; a prefix with a star."""
+    if isinstance(filters, list):
+        return {type for each in filters for type in filtered(each)}
+    found = filtered([filters[key] for key in ("any", "all") if key in filters])
+    exact, prefix = filters.get("exact", {}), filters.get("prefix", {})
+    found |= {exact["type"]} if "type" in exact else set()
+    return found | ({prefix["type"] + "*"} if "type" in prefix else set())
+
+
+def consumers() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for trigger in triggers():
+        for type in filtered(trigger["spec"]["filters"]):
+            found.setdefault(type, set()).add(trigger["spec"]["subscriber"]["ref"]["name"])
+    return found
+
+
+def rows() -> dict[str, tuple[set[str], set[str], set[str]]]:
+    """eventing/README.md's table: publishers, consumers and fields by type."""
+    text = (EVENTING / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| `([\w.*-]+)` \| (.+?) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
+    return {
+        type: (
+            set(by.split(", ")),
+            set(to.split(", ")) - {"nobody yet"},
+            set(re.findall(r"(\w+)\??", data)),
+        )
+        for type, by, to, data in found
+    }
+
+
+def test_the_readme_has_a_row_for_every_type() -> None:
+    theirs = {events.PING, f"{events.CLUSTER_CHANGES}*"}
+    assert set(rows()) == {*events.Type, *theirs}
+
+
+def test_who_listens_is_what_the_triggers_say() -> None:
+    assert {type: to for type, (_, to, _) in rows().items() if to} == consumers()
+
+
+def publishers(type: events.Type) -> set[str]:
+    """The functions whose code names a type outside a comparison."""
+    found = set()
+    for path in FUNCTIONS.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        compared = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Compare)
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr == type.name
+                and id(node) not in compared
+            ):
+                found.add(path.stem)
+    return found
+
+
+@pytest.mark.parametrize("type", events.Type)
+def test_who_publishes_is_what_the_code_says(type: events.Type) -> None:
+    assert rows()[type][0] == publishers(type)
+
+
+@pytest.mark.parametrize("type", events.Type)
+def test_a_type_has_a_schema_of_its_data(type: events.Type) -> None:
+    schema = json.loads((EVENTING / "schemas" / f"{type}.json").read_text(encoding="utf-8"))
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == f"{events.SCHEMAS}/{type}.json"
+    assert schema["additionalProperties"] is True
+    assert set(schema["properties"]) == rows()[type][2]
+    assert set(schema["properties"]) <= set(ServiceHint.model_fields)
+
+
+def test_there_is_no_schema_and_no_event_type_without_a_type() -> None:
+    assert {path.stem for path in (EVENTING / "schemas").iterdir()} == set(events.Type)
+    declared = documents(EVENTING / "types.yaml")
+    assert [each["metadata"]["name"] for each in declared] == list(events.Type)
+    for each in declared:
+        type = each["metadata"]["name"]
+        assert each["apiVersion"] == "eventing.knative.dev/v1beta2"
+        assert each["spec"]["type"] == type
+        assert each["spec"]["schema"] == f"{events.SCHEMAS}/{type}.json"
+
+
+def test_what_is_delivered_has_a_path_that_takes_it() -> None:
+    """A subscriber's and a dead letter sink's path is one where a function takes events."""
+    for trigger in triggers():
+        sinks = [trigger["spec"]["subscriber"]]
+        delivery = trigger["spec"]["delivery"]
+        sinks += [delivery["deadLetterSink"]] if "deadLetterSink" in delivery else []
+        assert (delivery["retry"], delivery["backoffPolicy"]) == (8, "exponential")
+        for sink in sinks:
+            assert sink.get("uri", "/") in event_paths(APIS[sink["ref"]["name"]])
+
+
+def event_paths(api: Api) -> set[str]:
+    return set(api._event_handlers)
+
+
+def test_every_file_of_events_is_applied() -> None:
+    files = {
+        str(path.relative_to(EVENTING))
+        for path in EVENTING.rglob("*.yaml")
+        if path.name != "kustomization.yaml"
+    }
+    assert resources(EVENTING) == files
+
+
+# Functions: functions/*.py, deploy/base/functions, access.yaml, names.py
+
+API_ROLE, WORKER_ROLE = "api-url", "worker-url"
+DATABASE_ROLE = {"health": API_ROLE, "services": API_ROLE}
+ACCOUNT = {"health": "function", "services": "function"}
+
+
+@pytest.mark.parametrize("function", NAMES)
+def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
+    [ksvc] = documents(BASE / "functions" / f"{function}.yaml")
+    assert ksvc["metadata"]["name"] == function
+    assert ksvc["metadata"]["namespace"] == "mc-system"
+    assert ksvc["metadata"]["labels"]["networking.knative.dev/visibility"] == "cluster-local"
+    spec = ksvc["spec"]["template"]["spec"]
+    assert spec["serviceAccountName"] == ACCOUNT.get(function, function)
+    assert spec["enableServiceLinks"] is False
+    [container] = spec["containers"]
+    env = {each["name"]: each for each in container["env"]}
+    assert env["FUNCTION_TARGET"]["value"] == function
+    key = env["DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"]
+    assert key == DATABASE_ROLE.get(function, WORKER_ROLE)
+    assert env["K_SINK"]["value"].endswith("/mc-system/maxcloud")
+    assert container["readinessProbe"] == {"httpGet": {"path": "/healthz"}}
+    security = container["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_every_function_is_applied_and_its_name_is_no_tenants() -> None:
+    assert sorted(path.stem for path in (BASE / "functions").glob("*.yaml")) == NAMES
+    assert {f"functions/{name}.yaml" for name in NAMES} <= resources(BASE)
+    assert set(NAMES) <= names.RESERVED_NAMES
+    assert set(APIS) == set(NAMES)
+
+
+def rights(account: str) -> dict[tuple[str, str], set[str]]:
+    """The verbs that an account has, by API group and resource."""
+    objects = documents(BASE / "access.yaml")
+    found: dict[tuple[str, str], set[str]] = {}
+    for binding in objects:
+        if not binding["kind"].endswith("Binding"):
+            continue
+        if account not in {subject["name"] for subject in binding["subjects"]}:
+            continue
+        kind, name = binding["roleRef"]["kind"], binding["roleRef"]["name"]
+        [role] = [
+            each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)
+        ]
+        for rule in role["rules"]:
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    found.setdefault((group, resource), set()).update(rule["verbs"])
+    return found
+
+
+# What each function of knative/cluster.py asks of the API.
+CALLS: dict[str, tuple[tuple[str, str], str]] = {
+    "get_service": (("serving.knative.dev", "services"), "get"),
+    "get_revision": (("serving.knative.dev", "revisions"), "get"),
+    "pods_of_revision": (("", "pods"), "list"),
+    "create_service": (("serving.knative.dev", "services"), "create"),
+    "replace_service": (("serving.knative.dev", "services"), "update"),
+    "delete_service": (("serving.knative.dev", "services"), "delete"),
+    "managed_services": (("serving.knative.dev", "services"), "list"),
+}
+
+
+@pytest.mark.parametrize("function", NAMES)
+def test_a_function_has_the_rights_that_its_code_uses_and_no_others(function: str) -> None:
+    code = (FUNCTIONS / f"{function}.py").read_text(encoding="utf-8")
+    used: dict[tuple[str, str], set[str]] = {}
+    for call in re.findall(r"\bcluster\.([a-z_]+)\(", code):
+        resource, verb = CALLS[call]
+        used.setdefault(resource, set()).add(verb)
+    assert rights(ACCOUNT.get(function, function)) == used
+
+
+def test_no_right_is_bound_to_all_and_no_account_is_unknown() -> None:
+    objects = documents(BASE / "access.yaml")
+    accounts = {each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"}
+    assert accounts == {"function", "reconcile", "status", "service-watcher"}
+    for each in objects:
+        for subject in each.get("subjects", []):
+            assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "mc-system")
+            assert subject["name"] in accounts
+        for rule in each.get("rules", []):
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+
+
+def test_the_account_without_rights_gets_no_token() -> None:
+    [account] = [
+        each
+        for each in documents(BASE / "access.yaml")
+        if (each["kind"], each["metadata"]["name"]) == ("ServiceAccount", "function")
+    ]
+    assert account["automountServiceAccountToken"] is False
