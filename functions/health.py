@@ -39,7 +39,7 @@ async def readyz(call: Call) -> Readiness:
         down.append("broker")
     if down:
         raise Unavailable(f"down: {', '.join(down)}", retry_after=5)
-    return Readiness(status="ok", down=[])
+    return Readiness(status="ok")
 
 
 @api.get("/api/v1/version")

@@ -4,6 +4,7 @@ A handler loads the row that its event names, decides, applies, and writes back 
 generation it loaded. So lost, doubled, reordered and interleaved events do no harm.
 """
 
+import contextlib
 import json
 import logging
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import UUID
 from functions_framework.aio import http
 from starlette.requests import Request
 
-from maxcloud import oci
+from maxcloud import events, oci
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import PING, Event, Type, read_data
 from maxcloud.http import Api, Call
@@ -182,8 +183,14 @@ async def compare_with_cluster(call: Call) -> None:
 
 
 async def announce(call: Call, hint: ServiceHint, *, going: bool = False) -> None:
-    """Publish a hint; without a broker, follow it here and now."""
+    """Publish a hint; without a broker, follow it here and now.
+
+    Raises TemporaryError when the broker is away: the sweep is delivered again, or the next comes.
+    """
     if call.config.sink is None:
-        await converge(call, hint)
-    else:
-        call.hint(Type.DELETE_REQUESTED if going else Type.DEPLOY_REQUESTED, hint)
+        with contextlib.suppress(TemporaryError):  # one service's trouble is not the others'
+            await converge(call, hint)
+        return
+    type = Type.DELETE_REQUESTED if going else Type.DEPLOY_REQUESTED
+    if not await events.publish(call.config.sink, events.about_service(type, api.function, hint)):
+        raise TemporaryError("the broker is away")

@@ -47,6 +47,8 @@ async def on_change(call: Call, event: Event) -> None:
 @api.events("/hints")
 async def on_hint(call: Call, event: Event) -> None:
     """Look at a service that is about to change, again and again until it has settled."""
+    if event.type not in {Type.DEPLOY_REQUESTED, Type.DELETE_REQUESTED}:
+        raise PermanentError(f"no handler for {event.type}")
     hint = read_data(event, ServiceHint)
     row = await rows.load(call.db, hint.org_id, hint.id)
     if row is None or (hint.generation and hint.generation < row.generation):

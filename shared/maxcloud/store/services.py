@@ -67,8 +67,9 @@ class ServiceRow:
     @property
     def settings(self) -> ServiceSettings:
         """How the container runs, as the tenant wrote it."""
-        return ServiceSettings.model_validate(
-            {field: getattr(self, field) for field in ServiceSettings.model_fields}
+        # Checked when it was written: a rule that came later does not hold for older rows.
+        return ServiceSettings.model_construct(
+            **{field: getattr(self, field) for field in ServiceSettings.model_fields}
         )
 
     @property
@@ -84,7 +85,7 @@ class ServiceRow:
     def template(self, image: str) -> Template:
         """Return what a revision of this row runs; `image` is the reference with its digest."""
         port = self.port or self.exposed_port or DEFAULT_PORT
-        return Template(image=image, **{**self.settings.model_dump(), "port": port})
+        return Template.model_construct(image=image, **{**self.settings.model_dump(), "port": port})
 
     def hint(self, reason: str | None = None) -> ServiceHint:
         """Return the data of an event that names this service."""
