@@ -90,7 +90,7 @@ async def keep(call: Call, row: ServiceRow, seen: knative.Observed) -> None:
         reason=seen.reason,
         message=seen.message,
         ready_revision=seen.ready_revision,
-        cluster_version=seen.version,
+        version=seen.version,
     )
     if kept is None or (kept.status, kept.is_settled) == (row.status, row.is_settled):
         return

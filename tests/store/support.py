@@ -1,5 +1,6 @@
 """Rows to begin a test with."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,9 @@ from maxcloud.models import DeployRequest, ServiceStatus, UpdateRequest
 from maxcloud.store import convergence, services
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow
+
+# When the object in the cluster was made.
+MADE = datetime(2026, 1, 1, tzinfo=UTC)
 
 DIGEST = f"sha256:{'a' * 64}"
 ANOTHER_DIGEST = f"sha256:{'b' * 64}"
@@ -46,6 +50,8 @@ async def seen(
     status: ServiceStatus = ServiceStatus.READY,
     version: int = 100,
     ready_revision: str | None = "shop-00001",
+    *,
+    made: datetime = MADE,
 ) -> ServiceRow | None:
     """What `status` writes after a look at the cluster."""
     return await convergence.observed(
@@ -55,7 +61,7 @@ async def seen(
         reason="",
         message="",
         ready_revision=ready_revision,
-        cluster_version=version,
+        version=(made, version),
     )
 
 

@@ -1,6 +1,7 @@
 """Guarded writes: what a handler may still say when something newer has happened."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.conftest import TestDatabase
 from tests.store.support import (
     ANOTHER_DIGEST,
     DIGEST,
+    MADE,
     created,
     deleting,
     execute,
@@ -24,6 +26,8 @@ pytestmark = pytest.mark.anyio
 
 Write = Callable[[Database, ServiceRow], Awaitable[ServiceRow | None]]
 
+REVISION, SEEN = "shop-00001", (MADE, 100)
+
 WRITES: dict[str, Write] = {
     "image_resolved": lambda db, row: convergence.image_resolved(db, row, DIGEST, 3000),
     "revision_chosen": lambda db, row: convergence.revision_chosen(db, row, "shop-00001"),
@@ -31,7 +35,9 @@ WRITES: dict[str, Write] = {
     "delayed": lambda db, row: convergence.delayed(db, row, "the registry is away"),
     "failed": lambda db, row: convergence.failed(db, row, "ImageNotFound", "no such image"),
     "observed": seen,
-    "serving_observed": lambda db, row: convergence.serving_observed(db, row, "shop-00001", 100),
+    "serving_observed": lambda db, row: convergence.serving_observed(
+        db, row, "shop-00001", (MADE, 100)
+    ),
 }
 
 every_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
@@ -107,8 +113,16 @@ async def test_an_older_report_of_the_cluster_changes_nothing(
     ready = await seen(worker, row, version=100)
     assert ready is not None
     assert await seen(worker, row, ServiceStatus.FAILED, version) is None
-    assert await convergence.serving_observed(worker, row, "shop-00000", version) is None
+    assert await convergence.serving_observed(worker, row, "shop-00000", (MADE, version)) is None
     assert await loaded(db, row) == ready
+
+
+async def test_a_cluster_that_was_made_anew_is_believed(db: Database, worker: Database) -> None:
+    row = await created(db)
+    assert await seen(worker, row, version=90_000)
+    younger = await seen(worker, row, ServiceStatus.FAILED, 7, made=MADE + timedelta(days=1))
+    assert younger is not None
+    assert (younger.status, younger.cluster_version) == (ServiceStatus.FAILED, 7)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +161,7 @@ async def test_a_look_with_an_old_row_does_not_swallow_the_newest_report(
     """A handler loads generation 1, then reads an object that is at generation 2 already."""
     old = await created(db)
     new = await patched(db, port=80)
-    assert await convergence.serving_observed(worker, old, "shop-00002", 101) is None
+    assert await convergence.serving_observed(worker, old, "shop-00002", (MADE, 101)) is None
     assert await seen(worker, new, version=101) is not None
 
 

@@ -31,6 +31,7 @@ def ksvc(
         "name": "shop",
         "generation": 2,
         "resourceVersion": "1234",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
         "annotations": {"maxcloud.dev/generation": "7"},
     }
     return {"metadata": metadata, "status": status}
@@ -168,7 +169,7 @@ def test_what_the_cluster_says_is_told_in_words(
     seen: Manifest, newest: Manifest | None, told: tuple[ServiceStatus, str, str]
 ) -> None:
     ready = seen.get("status", {}).get("latestReadyRevisionName")
-    assert observe(seen, newest, [], LATE) == Observed(7, 1234, *told, ready)
+    assert observe(seen, newest, [], LATE) == Observed(7, (MADE, 1234), *told, ready)
 
 
 def test_an_older_revision_goes_on_serving_while_the_newest_fails() -> None:

@@ -22,11 +22,12 @@ _PULL_FAILURES = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrIm
 class Observed:
     """What the cluster says of a service.
 
-    `generation` is the row's that the object was written from, `version` its resourceVersion.
+    `generation` is the row's that the object was written from, `version` when the object was
+    made and its resourceVersion.
     """
 
     generation: int
-    version: int
+    version: tuple[datetime, int]
     status: ServiceStatus
     reason: str
     message: str
@@ -62,7 +63,10 @@ def observe(
         status, (reason, message) = ServiceStatus.FAILED, stuck
     return Observed(
         generation=generation_of(ksvc),
-        version=int(ksvc["metadata"]["resourceVersion"]),
+        version=(
+            datetime.fromisoformat(ksvc["metadata"]["creationTimestamp"]),
+            int(ksvc["metadata"]["resourceVersion"]),
+        ),
         status=status,
         reason=reason,
         message=message,

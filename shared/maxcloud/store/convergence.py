@@ -5,6 +5,7 @@ None: something newer has happened, and the handler has nothing left to say.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -12,6 +13,9 @@ from psycopg.rows import class_row
 from maxcloud.models import ServiceHint, ServiceStatus
 from maxcloud.store.database import Database, statements
 from maxcloud.store.services import ServiceRow, service_row
+
+# When an object was made, and its resourceVersion: of two reports the greater is the later.
+Version = tuple[datetime, int]
 
 _SQL = statements("convergence")
 
@@ -58,11 +62,12 @@ async def observed(
     reason: str,
     message: str,
     ready_revision: str | None,
-    cluster_version: int,
+    version: Version,
 ) -> ServiceRow | None:
     """Keep what the cluster reports of this generation, unless a later report was kept already.
 
-    `cluster_version` is the object's resourceVersion, which Kubernetes orders (KEP-5504).
+    Kubernetes orders the resourceVersions of one cluster (KEP-5504); in a cluster that was made
+    anew they start anew, but its objects are younger.
     """
     return await _guarded(
         db,
@@ -72,16 +77,23 @@ async def observed(
         reason=reason,
         message=message,
         ready_revision=ready_revision,
-        cluster_version=cluster_version,
+        cluster_created=version[0],
+        cluster_version=version[1],
     )
 
 
 async def serving_observed(
-    db: Database, row: ServiceRow, ready_revision: str | None, cluster_version: int
+    db: Database, row: ServiceRow, ready_revision: str | None, version: Version
 ) -> ServiceRow | None:
     """Keep which revision serves while the cluster still shows an older generation."""
-    values = {"ready_revision": ready_revision, "cluster_version": cluster_version}
-    return await _guarded(db, "serving_observed", row, **values)
+    return await _guarded(
+        db,
+        "serving_observed",
+        row,
+        ready_revision=ready_revision,
+        cluster_created=version[0],
+        cluster_version=version[1],
+    )
 
 
 async def remove(db: Database, row: ServiceRow) -> bool:

@@ -43,20 +43,27 @@ update services
 set status = %(status)s, reason = %(reason)s, message = %(message)s,
     observed_generation =
         case when %(status)s in ('ready', 'failed') then generation else observed_generation end,
-    ready_revision = %(ready_revision)s, cluster_version = %(cluster_version)s, updated_at = now()
+    ready_revision = %(ready_revision)s, cluster_created = %(cluster_created)s,
+    cluster_version = %(cluster_version)s, updated_at = now()
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
-    -- Of one version, only an end may follow: the pods can tell more than the object.
     and (
-        cluster_version < %(cluster_version)s
-        or (cluster_version = %(cluster_version)s and status = 'pending')
+        (coalesce(cluster_created, '-infinity'), cluster_version)
+            < (%(cluster_created)s, %(cluster_version)s)
+        -- Of one version, only an end may follow: the pods can tell more than the object.
+        or (
+            (cluster_created, cluster_version) = (%(cluster_created)s, %(cluster_version)s)
+            and status = 'pending'
+        )
     )
 returning *
 
 -- serving_observed --
 update services
-set ready_revision = %(ready_revision)s, cluster_version = %(cluster_version)s
+set ready_revision = %(ready_revision)s, cluster_created = %(cluster_created)s,
+    cluster_version = %(cluster_version)s
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s
-    and cluster_version < %(cluster_version)s
+    and (coalesce(cluster_created, '-infinity'), cluster_version)
+        < (%(cluster_created)s, %(cluster_version)s)
 returning *
 
 -- remove --

@@ -21,7 +21,8 @@ create table services (
     latest_revision     text,
     ready_revision      text,
     cluster_generation  bigint,          -- metadata.generation of the ksvc that we wrote last
-    cluster_version     bigint not null default 0, -- resourceVersion of the ksvc that we saw last
+    cluster_created     timestamptz,     -- creationTimestamp of the ksvc that we saw last,
+    cluster_version     bigint not null default 0, -- and its resourceVersion
     attempts            integer not null default 0,
     next_attempt_at     timestamptz not null default now() + interval '30 seconds',
     updated_by          text not null default '',
