@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from maxcloud.client import Client
     from maxcloud.models import Service
 
-FIRST_PAUSE = 0.25
+# Most deploys are done within seconds, and then a pause is what a person waits too long.
+PAUSE = 0.2
+BRISK_SECONDS = 10.0
 LONGEST_PAUSE = 1.0
 
 
@@ -83,15 +85,17 @@ def _states(client: "Client", service: "Service", limit: float) -> Iterator["Ser
     from maxcloud.client import ConnectionFailed
     from maxcloud.errors import Unavailable
 
-    deadline = time.monotonic() + limit
-    pause = FIRST_PAUSE
+    start = time.monotonic()
+    deadline = start + limit
+    pause = PAUSE
     while True:
         yield service
         left = deadline - time.monotonic()
         if left <= 0:
             return
         time.sleep(min(pause, left))
-        pause = min(pause * 1.2, LONGEST_PAUSE)
+        if time.monotonic() - start > BRISK_SECONDS:
+            pause = min(pause * 1.2, LONGEST_PAUSE)
         try:
             service = client.get_service(str(service.id))
         except (ConnectionFailed, Unavailable):
