@@ -106,7 +106,7 @@ def _gateway_answers() -> bool:
 
 def _require_machine() -> None:
     if sys.platform != "linux":
-        raise BootError("the cluster needs Linux; the local engine runs everywhere")
+        raise BootError("the cluster needs Linux")
     if os.geteuid() != 0:
         raise BootError("the cluster needs root: run it with sudo")
 
