@@ -204,6 +204,20 @@ async def test_events_three_times_and_in_reverse(
     )
 
 
+async def test_an_object_deleted_by_hand_comes_back(
+    name: str, web: tuple[str, str], platform: Platform
+) -> None:
+    url = platform.maxcloud("deploy", web[0], "--name", name).out.strip()
+    made = kubectl("get", "ksvc", name, "-n", "default", "-o", "jsonpath={.metadata.uid}")
+    kubectl("delete", "ksvc", name, "-n", "default")
+    again = ("get", "ksvc", name, "-n", "default", "--ignore-not-found")
+    uid = ("-o", "jsonpath={.metadata.uid}")
+    eventually("the object", lambda: kubectl(*again, *uid), 60, lambda new: new not in {"", made})
+    eventually("the page", lambda: platform.get(url).text, 60, lambda page: page == "version 1")
+    described = platform.maxcloud("describe", name, "-o", "json").json
+    assert (described["status"], described["ready_revision"]) == ("ready", f"{name}-00001")
+
+
 def cluster_writes() -> int:
     """How many writes of Knative Services the Kubernetes API has answered."""
     lines = kubectl("get", "--raw", "/metrics").splitlines()
