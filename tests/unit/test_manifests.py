@@ -71,6 +71,7 @@ def test_a_template_becomes_a_knative_service() -> None:
                         {
                             "image": IMAGE,
                             "ports": [{"containerPort": 3000}],
+                            "readinessProbe": {"tcpSocket": {"port": 0}, "periodSeconds": 1},
                             "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
                             "resources": {
                                 "requests": {"cpu": "50m", "memory": "1Gi"},
@@ -91,6 +92,7 @@ def test_what_is_not_chosen_is_left_to_the_image() -> None:
     assert container() == {
         "image": IMAGE,
         "ports": [{"containerPort": 8080}],
+        "readinessProbe": {"tcpSocket": {"port": 0}, "periodSeconds": 1},
         "env": [],
         "resources": {
             "requests": {"cpu": "100m", "memory": "512Mi"},
@@ -184,16 +186,24 @@ def test_a_newer_generation_replaces_with_the_version_that_was_read() -> None:
     assert before == live(2)
 
 
+# Knative lets nobody change a template under its revision's name.
+def renamed(thing: Manifest) -> None:
+    thing["spec"]["template"]["metadata"]["name"] = "shop-by-hand"
+
+
 def scaled(thing: Manifest) -> None:
+    renamed(thing)
     annotations = thing["spec"]["template"]["metadata"]["annotations"]
     annotations["autoscaling.knative.dev/max-scale"] = "99"
 
 
 def another_image(thing: Manifest) -> None:
+    renamed(thing)
     thing["spec"]["template"]["spec"]["containers"][0]["image"] = "evil"
 
 
 def more_env(thing: Manifest) -> None:
+    renamed(thing)
     thing["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "X", "value": "1"}]
 
 
@@ -228,6 +238,13 @@ def test_a_template_that_is_as_wanted_goes_back_as_it_was_read() -> None:
     assert written is not None
     assert written["spec"]["template"] == live(3)["spec"]["template"]
     assert written["metadata"]["annotations"]["maxcloud.dev/generation"] == "3"
+
+
+def test_a_revision_that_an_older_release_wrote_is_left_alone() -> None:
+    """A release that writes templates in another way must not try to change what runs."""
+    older = live()
+    del older["spec"]["template"]["metadata"]["annotations"]
+    assert replacement(older, wanted()) is None
 
 
 def test_an_older_generation_never_overwrites_a_newer() -> None:
