@@ -19,7 +19,7 @@ GENERATION = "maxcloud.dev/generation"
 START_SECONDS = 120
 
 # How often a new instance is asked whether it listens. Without a period of its own, the kubelet
-# asks again only after ten seconds, so one container in ten was ready that much later.
+# asks again only after ten seconds: one deploy in eight took that much longer.
 PROBE_SECONDS = 1
 
 # What an instance is sure to get of the CPU it may use: most are idle most of the time.
@@ -115,8 +115,8 @@ def _millis(cpu: str) -> int:
     return int(cpu[:-1]) if cpu.endswith("m") else round(float(cpu) * 1000)
 
 
-# Kubernetes keeps a quantity in its shortest form (apimachinery, resource.Quantity); written in
-# any other, the object would never be found to be as wanted.
+# Kubernetes keeps a quantity in its shortest form (apimachinery, resource.Quantity); written in it,
+# an object reads back as it was sent.
 def _cpu(millis: int) -> str:
     return f"{millis}m" if millis % 1000 else f"{millis // 1000}"
 
