@@ -117,7 +117,9 @@ async def apply(call: Call, row: ServiceRow) -> None:
 async def resolve_image(call: Call, row: ServiceRow) -> ServiceRow | None:
     """Ask the registry what the image is now; None when that settles the matter."""
     try:
-        image = await oci.resolve(row.image, call.config.registry_private_hosts)
+        image = await oci.resolve(
+            row.image, call.config.registry_private_hosts, call.config.local_images
+        )
     except oci.ImageRefused as error:
         await give_up(call, row, error.reason, str(error))
         return None

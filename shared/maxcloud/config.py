@@ -4,6 +4,7 @@ Every variable stands in the README's table with its default; tests/unit/test_co
 two together. A value that cannot be parsed raises ConfigError with one sentence naming it.
 """
 
+import ipaddress
 import logging
 import re
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ SECRET_BYTES_MIN = 32
 class Config:
     """The settings of one function; secrets stay out of its repr."""
 
+    host: str = "0.0.0.0"  # noqa: S104 - a pod's own address; isolation is the network policy's work
     port: int = 8080
     log_level: int = logging.INFO
     database_url: str = field(default="", repr=False)
@@ -34,6 +36,7 @@ class Config:
     sink: str | None = None
     dev_mode: bool = False
     registry_private_hosts: frozenset[str] = frozenset()
+    local_images: str | None = None
     commit: str = "unknown"
 
     def namespace_of(self, org_id: UUID) -> str:
@@ -48,15 +51,17 @@ class Config:
         """
         dev_mode = _boolean(env, "DEV_MODE")
         config = cls(
+            host=_host(env),
             port=_port(env),
             log_level=_log_level(env),
             database_url=database_url(env),
             secret_keys=_secret_keys(env),
             domain=_domain(env),
             namespace=_namespace(env),
-            sink=_sink(env),
+            sink=_http_address(env, "K_SINK", "of a broker"),
             dev_mode=dev_mode,
             registry_private_hosts=_hosts(env, "REGISTRY_PRIVATE_HOSTS"),
+            local_images=_http_address(env, "LOCAL_IMAGES_URL", "of the local engine"),
             commit=env.get("MAXCLOUD_COMMIT", "unknown"),
         )
         if dev_mode and not names.is_local(config.domain):
@@ -87,6 +92,15 @@ def _boolean(env: Mapping[str, str], name: str) -> bool:
     if value not in {"true", "false", "1", "0", ""}:
         raise ConfigError(f"{name} must be true or false, not '{env[name]}'")
     return value in {"true", "1"}
+
+
+def _host(env: Mapping[str, str]) -> str:
+    value = env.get("HOST", "0.0.0.0")  # noqa: S104 - as above
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as error:
+        raise ConfigError(f"HOST must be an address such as 127.0.0.1, not '{value}'") from error
+    return value
 
 
 def _port(env: Mapping[str, str]) -> int:
@@ -126,11 +140,11 @@ def _namespace(env: Mapping[str, str]) -> str:
     return value
 
 
-def _sink(env: Mapping[str, str]) -> str | None:
-    value = env.get("K_SINK")
+def _http_address(env: Mapping[str, str], name: str, whose: str) -> str | None:
+    value = env.get(name)
     if not value:
         return None
-    wrong = ConfigError(f"K_SINK must be the http address of a broker, not '{value}'")
+    wrong = ConfigError(f"{name} must be the http address {whose}, not '{value}'")
     try:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:

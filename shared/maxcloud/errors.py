@@ -20,7 +20,8 @@ MaxCloudError
 │   └── Unavailable         503  unavailable
 ├── TemporaryError               an event handler says: deliver it again later (503)
 ├── PermanentError               an event handler says: no repetition helps (400, dead letter)
-└── ConfigError                  a variable that a function cannot start with
+├── ConfigError                  a variable that a function cannot start with
+└── EngineError                  why the local engine cannot start
 """
 
 from typing import ClassVar
@@ -174,6 +175,10 @@ class PermanentError(MaxCloudError):
 
 class ConfigError(MaxCloudError):
     """A variable that cannot be parsed or is missing; the message names it."""
+
+
+class EngineError(MaxCloudError):
+    """The local engine cannot start here; the message says why and what to do."""
 
 
 def codes() -> list[str]:

@@ -28,6 +28,9 @@ BYTES_MAX = 4 * 1024 * 1024
 
 REDIRECTS_MAX = 3
 
+# Images of these hosts stand in no registry: the local engine has them, and says so.
+LOCAL_HOSTS = frozenset({"localhost", "maxcloud.local"})
+
 # What the nodes run; an image index names one manifest for each platform.
 ARCHITECTURE = "amd64"
 
@@ -94,13 +97,17 @@ class Image:
     exposed_port: int | None
 
 
-async def resolve(text: str, private_hosts: frozenset[str] = frozenset()) -> Image:
-    """Look an image up.
+async def resolve(
+    text: str, private_hosts: frozenset[str] = frozenset(), local_images: str | None = None
+) -> Image:
+    """Look an image up: in its registry, or where `local_images` leads when it is a local one.
 
     Raises ImageRefused when it does not exist, may not be read or makes no sense, TemporaryError
     when its registry cannot be reached or is busy.
     """
     reference = Reference.parse(text)
+    if local_images and reference.host in LOCAL_HOSTS:
+        return await _of_local_engine(local_images, text)
     transport = _OutwardTransport(private_hosts)
     try:
         async with (
@@ -112,6 +119,18 @@ async def resolve(text: str, private_hosts: frozenset[str] = frozenset()) -> Ima
         raise ImageRefused("ImageInvalid", f"{reference.host} is not a registry") from error
     except (httpx.TransportError, TimeoutError) as error:
         raise TemporaryError(f"the registry {reference.host} cannot be reached") from error
+
+
+async def _of_local_engine(address: str, text: str) -> Image:
+    try:
+        async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, verify=False) as web:
+            answer = await web.get(address, params={"reference": text})
+        said = answer.json()
+        if answer.status_code == _NOT_FOUND:
+            raise ImageRefused(said["reason"], said["error"])
+        return Image(said["digest"], _lowest_port(said["exposed_ports"]))
+    except (*_NONSENSE, ValueError, httpx.TransportError) as error:
+        raise TemporaryError("the local engine cannot be asked for its images") from error
 
 
 class _Lookup:

@@ -66,7 +66,7 @@ def main() -> None:
     logging.getLogger(__name__).info("starting", extra={"fields": {"milliseconds": _age()}})
     uvicorn.run(
         app,
-        host="0.0.0.0",  # noqa: S104 - a pod's own address; isolation is the network policy's work
+        host=config.host,
         port=config.port,
         log_config=None,
         access_log=False,

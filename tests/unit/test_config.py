@@ -16,6 +16,9 @@ SECRET = "s" * 32
 LEAST = {"DATABASE_URL": "postgresql:///x", "SECRET_KEY": SECRET}
 
 GOOD: list[tuple[str, str | None, str, Any]] = [
+    ("HOST", None, "host", "0.0.0.0"),
+    ("HOST", "127.0.0.1", "host", "127.0.0.1"),
+    ("HOST", "::1", "host", "::1"),
     ("PORT", None, "port", 8080),
     ("PORT", "1", "port", 1),
     ("PORT", "65535", "port", 65535),
@@ -35,6 +38,8 @@ GOOD: list[tuple[str, str | None, str, Any]] = [
     ("K_SINK", "http://broker/a/b", "sink", "http://broker/a/b"),
     ("DEV_MODE", None, "dev_mode", False),
     ("DEV_MODE", "0", "dev_mode", False),
+    ("LOCAL_IMAGES_URL", None, "local_images", None),
+    ("LOCAL_IMAGES_URL", "http://127.0.0.1:9/images", "local_images", "http://127.0.0.1:9/images"),
     ("REGISTRY_PRIVATE_HOSTS", None, "registry_private_hosts", frozenset()),
     ("REGISTRY_PRIVATE_HOSTS", "A.b:5000, c ,", "registry_private_hosts", {"a.b:5000", "c"}),
     ("MAXCLOUD_COMMIT", None, "commit", "unknown"),
@@ -42,6 +47,8 @@ GOOD: list[tuple[str, str | None, str, Any]] = [
 ]
 
 BAD: list[tuple[str, str]] = [
+    *(("HOST", value) for value in ("", "localhost", "1.2.3", "0.0.0.0:80")),
+    ("LOCAL_IMAGES_URL", "127.0.0.1:9"),
     *(("PORT", value) for value in ("", "0", "65536", "-1", "8080 ", "http", "8e3")),
     *(("LOG_LEVEL", value) for value in ("", "loud", "10")),
     *(("DATABASE_URL", value) for value in ("", "nonsense", "mysql://x", "/var/lib")),
