@@ -16,7 +16,7 @@ SECRET = "s" * 32
 LEAST = {"DATABASE_URL": "postgresql:///x", "SECRET_KEY": SECRET}
 
 GOOD: list[tuple[str, str | None, str, Any]] = [
-    ("HOST", None, "host", "0.0.0.0"),
+    ("HOST", None, "host", "0.0.0.0"),  # noqa: S104
     ("HOST", "127.0.0.1", "host", "127.0.0.1"),
     ("HOST", "::1", "host", "::1"),
     ("PORT", None, "port", 8080),

@@ -1,0 +1,1 @@
+"""The local engine: what max-cloud uses of Kubernetes and Knative, on one machine."""

@@ -1,0 +1,1 @@
+"""Knative Eventing: the broker, its triggers, the timer and the changes of objects."""

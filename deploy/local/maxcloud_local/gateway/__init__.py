@@ -1,0 +1,1 @@
+"""Kourier: one port, from a host and a path to an instance and back."""

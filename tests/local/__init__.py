@@ -1,0 +1,1 @@
+"""The local engine: its parts, and the platform on it."""
