@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 CLUSTER := $(RUN) -m tests.cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint format openapi lock cluster cluster-down test-cluster bench-cluster clean
+.PHONY: help dev test lint format openapi lock cluster cluster-down test-cluster bench-cluster clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -19,7 +19,10 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: $(VENV)/ready ## Run the tests that need no cluster (real PostgreSQL, real functions, real CLI)
+dev: $(VENV)/ready ## Run the whole platform on this machine, without a cluster; PORT=N for another than 8080
+	$(VENV)/bin/maxcloud dev $(if $(PORT),--port $(PORT))
+
+test: $(VENV)/ready ## Run the tests that need no cluster, and the journeys on the local engine
 	$(RUN) -m pytest
 
 lint: $(VENV)/ready ## Check style, types, import rules and that generated files are fresh

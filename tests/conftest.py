@@ -26,6 +26,7 @@ from maxcloud.config import Config
 from maxcloud.http import Api
 from maxcloud.store.database import Database
 from maxcloud.store.migrate import migrate, seed_dev_organisation
+from tests.local.backend import Engine, engine
 
 # The server's lock lies there; without it the library warns, and warnings are errors here.
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="maxcloud-tests-"))
@@ -36,6 +37,26 @@ FUNCTIONS = Path(__file__).parent.parent / "functions"
 # The route Ingress's table, as deploy/base/route.yaml has it; a unit test holds them together.
 PUBLIC = {"/healthz": "health", "/readyz": "health", "/api/v1/version": "health"}
 PUBLIC |= {"/api/v1/openapi.json": "health", "/api/v1/services": "services"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--platform",
+        choices=("local", "cluster"),
+        default="local",
+        help="what the journeys run on: the local engine, started for them, or the test cluster",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+@pytest.fixture(scope="session")
+def local_engine() -> Iterator[Engine]:
+    """One local engine for the whole session."""
+    with engine() as started:
+        yield started
 
 
 @pytest.fixture

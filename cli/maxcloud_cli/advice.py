@@ -12,6 +12,7 @@ import typer
 
 from maxcloud import client, errors
 from maxcloud_cli import output
+from maxcloud_cli.commands.dev import EngineMissing
 from maxcloud_cli.request import option_of
 from maxcloud_cli.waiting import DeployFailed, StillGoing
 
@@ -67,6 +68,9 @@ def advice_for(error: Exception) -> Advice | None:
         return _of_failed_deploy(error.service)
     if isinstance(error, StillGoing):
         return _of_still_going(error)
+    if isinstance(error, EngineMissing):
+        said = f"the local engine is not installed: the package {error} is missing"
+        return Advice(said, "pip install 'maxcloud[local]'")
     if isinstance(error, OSError):
         return Advice(f"cannot write the result: {error.strerror}")
     return _of_the_api(error)
@@ -101,6 +105,7 @@ _HINTS = {
     "ExitCode": "the container ended by itself; run it locally with the same variables to see why",
     "OOMKilled": "give it more with --memory",
     "Unschedulable": "ask for less with --cpu or --memory, or ask the operator for room",
+    "NoContainerEngine": "the sample runs without one: maxcloud deploy maxcloud.local/hello",
     "NotListening": "listen on 0.0.0.0 at $PORT, or name the container's port with --port",
 }
 
@@ -156,5 +161,6 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     (errors.TooManyRequests, "", "try again {when}", FAILED),
     (errors.Unavailable, "", "try again {when}", FAILED),
     (client.NotTheAPI, "", _ADDRESS, FAILED),
+    (errors.EngineError, "", "`maxcloud dev --help` shows what is possible", FAILED),
     (errors.APIError, "", "the operator finds more under request id {request_id}", FAILED),
 )

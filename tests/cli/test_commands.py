@@ -465,7 +465,7 @@ def test_help_and_completion_need_no_api(maxcloud: Maxcloud) -> None:
     completed = maxcloud(
         _MAXCLOUD_COMPLETE="complete_bash", COMP_WORDS="maxcloud de", COMP_CWORD="1"
     )
-    assert completed.out.split() == ["deploy", "describe", "delete"]
+    assert completed.out.split() == ["deploy", "describe", "delete", "dev"]
 
 
 def test_help_imports_nothing_heavy(maxcloud: Maxcloud) -> None:

@@ -51,7 +51,8 @@ def test() -> None:
         install(steps)
         memory = node.memory()
         with steps.step("run the journeys"):
-            command = [sys.executable, "-m", "pytest", "--durations=10", *TESTS]
+            command = [sys.executable, "-m", "pytest", "--platform=cluster", "--durations=10"]
+            command += TESTS
             subprocess.run(command, cwd=ROOT, check=True)
     finally:
         with steps.step("take it down"):

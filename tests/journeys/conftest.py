@@ -6,12 +6,29 @@ import pytest
 
 from tests.cluster.backend import Cluster
 from tests.journeys import images
-from tests.journeys.platform import Platform
+from tests.journeys.platform import Deploying, Platform
 
 
 @pytest.fixture(scope="session")
-def platform() -> Platform:
-    return Platform(Cluster())
+def platform(request: pytest.FixtureRequest) -> Platform:
+    if request.config.getoption("--platform") == "cluster":
+        return Platform(Cluster())
+    return Platform(request.getfixturevalue("local_engine"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def deaf(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploying]:
+    """The deploy of a container that never listens: it fails at its deadline, after two minutes.
+
+    So it goes on beside the others, and is looked at last.
+    """
+    name = f"j-{uuid.uuid4().hex[:8]}"
+    command = ("/bin/sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait")
+    archive = images.web(tmp_path_factory.mktemp("deaf") / "deaf.tar", page="", command=command)
+    image = platform.backend.push(archive, name)
+    with platform.start("deploy", image, "--name", name, "--port", "8080") as deploying:
+        yield deploying
+    platform.maxcloud("delete", name, "--yes", code=None)
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -53,6 +54,18 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Deploying:
+    """A command that goes on."""
+
+    process: subprocess.Popen[str]
+
+    def done(self) -> Done:
+        """Wait for its end."""
+        out, err = self.process.communicate(timeout=400)
+        return Done(self.process.returncode, out, err)
+
+
+@dataclass(frozen=True)
 class Platform:
     """The platform as a user has it: a command line and URLs."""
 
@@ -66,11 +79,25 @@ class Platform:
         assert code is None or said.code == code, f"{arguments}: {said}"
         return said
 
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[Deploying]:
+        """Start the command line, and end it when nobody has waited for it."""
+        command = [str(MAXCLOUD), "--api-url", self.backend.api_url, *arguments]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+            yield Deploying(process)
+            process.terminate()
+
+    def url(self, name: str) -> str:
+        """Return the URL that a service of this name has."""
+        return f"http://{name}.{urlsplit(self.backend.api_url).netloc}"
+
     def get(self, url: str, timeout: float = 60) -> httpx.Response:
         """Ask a service by its URL; the name goes into Host, so that no resolver is needed."""
         parts = urlsplit(url)
         with httpx.Client(base_url=self.backend.api_url, timeout=timeout) as client:
-            return client.get(parts.path or "/", headers={"Host": parts.netloc})
+            target = parts._replace(scheme="", netloc="").geturl() or "/"
+            return client.get(target, headers={"Host": parts.netloc})
 
     def api(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask the API itself."""

@@ -15,7 +15,7 @@ def test_an_image_gets_a_url_sleeps_and_wakes(platform: Platform, name: str, web
     seconds = [done.seconds(step) for step in steps]
     assert seconds == sorted(seconds)
     url = done.out.strip()
-    assert url == f"http://{name}.localhost:8080"
+    assert url == platform.url(name)
     assert platform.get(url).text == "version 1"
 
     listed = platform.maxcloud("list", "-o", "json").json

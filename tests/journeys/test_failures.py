@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tests.journeys import images
-from tests.journeys.platform import Platform
+import pytest
 
-DEAF = "trap 'exit 0' TERM; sleep 100000 & wait"
+from tests.journeys import images
+from tests.journeys.platform import Deploying, Platform
 
 
 def test_an_unknown_image(platform: Platform, name: str, web: str) -> None:
@@ -32,10 +32,10 @@ def test_a_container_that_stops_at_once(platform: Platform, name: str, tmp_path:
     assert "giving up" in failed.err
 
 
-def test_a_container_that_does_not_listen(platform: Platform, name: str, tmp_path: Path) -> None:
-    archive = images.web(tmp_path / "deaf.tar", page="", command=("/bin/sh", "-c", DEAF))
-    image = platform.backend.push(archive, name)
-    failed = platform.maxcloud("deploy", image, "--name", name, "--port", "8080", code=1)
+@pytest.mark.last
+def test_a_container_that_does_not_listen(deaf: Deploying) -> None:
+    failed = deaf.done()
+    assert failed.code == 1, failed
     assert "NotListening" in failed.err
     assert "nothing answered on port 8080" in failed.err
     assert "--port" in failed.err

@@ -109,7 +109,7 @@ def deploy(
     }
     changes = {field: value for field, value in given.items() if value is not None}
     request.update_request(changes)  # a wrong option is found before anything is sent
-    service = _deploy(settings, name, changes, None if no_wait else wait_timeout)
+    service = deploy_and_wait(settings, name, changes, None if no_wait else wait_timeout)
     if settings.output is output.Format.TABLE:
         output.result(service.url)
     else:
@@ -181,7 +181,7 @@ def delete(
         output.result(f"deleting {found.name}" if no_wait else f"deleted {found.name}")
 
 
-def _deploy(
+def deploy_and_wait(
     settings: Settings, name: str, changes: dict[str, Any], limit: float | None
 ) -> "Service":
     """Write the service, and wait up to `limit` seconds for it, or not at all."""

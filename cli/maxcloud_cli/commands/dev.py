@@ -1,0 +1,96 @@
+"""The whole platform on this machine."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maxcloud_cli import output
+from maxcloud_cli.commands.services import deploy_and_wait
+from maxcloud_cli.progress import Progress, Step
+from maxcloud_cli.settings import Settings
+
+SAMPLE, SAMPLE_IMAGE = "hello", "maxcloud.local/hello"
+
+# How long the sample may take until it answers after a start.
+ANSWER_SECONDS = 60
+PAUSE = 0.05
+
+
+class EngineMissing(Exception):
+    """The packages of the local engine are not installed."""
+
+
+def dev(
+    port: Annotated[
+        int, typer.Option(metavar="N", help="The port of the API and of all services.")
+    ] = 8080,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the database is kept.  [~/.local/share/maxcloud/dev; root: "
+            "/var/lib/maxcloud-dev]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Run the whole platform on this machine, without a cluster; Ctrl-C ends it.
+
+    Deploys a sample the first time. Images other than the sample need Podman or Docker. What you
+    deploy is kept, and comes back with the next start.
+    """
+    try:
+        from maxcloud_local import engine
+    except ModuleNotFoundError as error:
+        raise EngineMissing(str(error.name)) from error
+    from maxcloud_cli import live
+
+    data = data_dir.expanduser().absolute() if data_dir else engine.default_data()
+    live.run(engine.Settings(data, port), lambda is_found: welcome(port, data, is_found))
+
+
+def welcome(port: int, data: Path, is_found: Callable[[str], bool]) -> None:
+    """Deploy the sample where nothing is deployed yet, and say what to try."""
+    url = f"http://localhost:{port}"
+    settings = Settings(url, None, output.Format.TABLE, quiet=False)
+    with settings.client() as client:
+        services = client.list_services()
+    if not services:
+        services = [deploy_and_wait(settings, SAMPLE, {"image": SAMPLE_IMAGE}, ANSWER_SECONDS)]
+    else:
+        bring_back([each.name for each in services if each.ready_revision], is_found)
+        output.result(output.services_table(services))
+    sample = next((each for each in services if each.name == SAMPLE), services[0])
+    command = _this_command()
+    output.result(f"\n{sample.url}\n\nTry, in another terminal:")
+    if port != 8080:  # noqa: PLR2004 - the default of --api-url
+        output.result(f"  export MAXCLOUD_API_URL={url}")
+    output.result(f"  curl {sample.url}")
+    output.result(f"  {command} deploy --name {sample.name} --env TARGET=you")
+    output.result(f"  {command} describe {sample.name}")
+    output.result(f"\nKubernetes' view: kubectl --kubeconfig {data}/kubeconfig get ksvc,pods -A\n")
+
+
+def bring_back(names: list[str], is_found: Callable[[str], bool]) -> None:
+    """Wait until the services from before can be reached again, or until that takes too long."""
+    end = time.monotonic() + ANSWER_SECONDS
+    with Progress(f"Bringing back {len(names)} service{'s' * (len(names) != 1)}") as progress:
+        while time.monotonic() < end:
+            progress.show([Step(name) for name in names if is_found(name)])
+            if all(map(is_found, names)):
+                return
+            time.sleep(PAUSE)
+
+
+def _this_command() -> str:
+    """Return how this command is called from here."""
+    found = shutil.which("maxcloud")
+    if found and Path(found).samefile(sys.argv[0]):
+        return "maxcloud"
+    return os.path.relpath(sys.argv[0])

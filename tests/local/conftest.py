@@ -1,0 +1,22 @@
+"""The running engine, for the tests that look at all of it."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.journeys.platform import Platform
+from tests.local.backend import Engine
+
+
+@pytest.fixture
+def platform(local_engine: Engine) -> Platform:
+    return Platform(local_engine)
+
+
+@pytest.fixture
+def name(platform: Platform) -> Iterator[str]:
+    """A service name of this test's own; what was deployed under it goes afterwards."""
+    name = f"l-{uuid.uuid4().hex[:8]}"
+    yield name
+    platform.maxcloud("delete", name, "--yes", code=None)
