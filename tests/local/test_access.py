@@ -24,7 +24,8 @@ def test_everything_is_new_at_each_start_and_private(tmp_path: Path) -> None:
         assert written["users"][0]["user"] == {"token": access.token}
         assert written["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:1"
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
-    assert {file.name for file in tmp_path.iterdir()} == {"kubeconfig", "kubernetes.pem"}
+    expected = {"kubeconfig", "kubernetes.pem", "kubernetes.crt"}
+    assert {file.name for file in tmp_path.iterdir()} == expected
 
 
 def test_the_certificate_is_for_loopback(tmp_path: Path) -> None:

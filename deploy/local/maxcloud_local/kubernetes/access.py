@@ -3,7 +3,6 @@
 Token, key and certificate are made anew at each start and are of no use after it.
 """
 
-import base64
 import ipaddress
 import os
 import secrets
@@ -51,10 +50,11 @@ def make_access(folder: Path) -> Access:
 
 def write_kubeconfig(path: Path, server: str, access: Access) -> None:
     """Write how kubectl reaches `server` (https://127.0.0.1:6443), readable by this user alone."""
-    cluster = {
-        "server": server,
-        "certificate-authority-data": base64.b64encode(access.certificate).decode(),
-    }
+    # A file of its own: what stands in the kubeconfig, Python's client puts into a temporary file,
+    # which an end without warning leaves behind.
+    authority = path.with_name("kubernetes.crt")
+    _write_private(authority, access.certificate)
+    cluster = {"server": server, "certificate-authority": str(authority)}
     context = {"cluster": _NAME, "user": _NAME, "namespace": "default"}
     kubeconfig = {
         "apiVersion": "v1",
