@@ -27,7 +27,6 @@ from maxcloud.config import Config
 from maxcloud.http import Api
 from maxcloud.store.database import Database
 from maxcloud.store.migrate import migrate, seed_dev_organisation
-from tests.local.backend import Engine, engine
 
 # The server's lock lies there; without it the library warns, and warnings are errors here.
 if "XDG_RUNTIME_DIR" not in os.environ:
@@ -54,13 +53,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
-
-
-@pytest.fixture(scope="session")
-def local_engine() -> Iterator[Engine]:
-    """One local engine for the whole session."""
-    with engine() as started:
-        yield started
 
 
 @pytest.fixture

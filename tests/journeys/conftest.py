@@ -7,13 +7,16 @@ import pytest
 from tests.cluster.backend import Cluster
 from tests.journeys import images
 from tests.journeys.platform import Deploying, Platform
+from tests.local.backend import engine
 
 
 @pytest.fixture(scope="session")
-def platform(request: pytest.FixtureRequest) -> Platform:
+def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
     if request.config.getoption("--platform") == "cluster":
-        return Platform(Cluster())
-    return Platform(request.getfixturevalue("local_engine"))
+        yield Platform(Cluster())
+    else:
+        with engine() as started:
+            yield Platform(started)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +31,17 @@ def deaf(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     image = platform.backend.push(archive, name)
     with platform.start("deploy", image, "--name", name, "--port", "8080") as deploying:
         yield deploying
+    platform.maxcloud("delete", name, "--yes", code=None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a service that keeps two instances while all the others are looked at."""
+    name = f"j-{uuid.uuid4().hex[:8]}"
+    archive = images.web(tmp_path_factory.mktemp("kept") / "kept.tar", page="kept")
+    image = platform.backend.push(archive, name)
+    platform.maxcloud("deploy", image, "--name", name, "--min", "2")
+    yield name
     platform.maxcloud("delete", name, "--yes", code=None)
 
 

@@ -20,6 +20,23 @@ env
 tr '\\0' ' ' < /proc/1/cmdline
 """
 
+# Holds the request for as many seconds as the query says.
+SLEEP_PAGE = """#!/bin/sh
+sleep "$QUERY_STRING"
+echo "Content-Type: text/plain"
+echo
+echo "slept $QUERY_STRING"
+"""
+
+# What the kernel grants: of the first or the second version of cgroups, whichever is there.
+LIMITS_PAGE = """#!/bin/sh
+echo "Content-Type: text/plain"
+echo
+cd /sys/fs/cgroup
+cat memory/memory.limit_in_bytes memory.max 2> /dev/null
+cat cpu/cpu.cfs_quota_us cpu.max 2> /dev/null
+"""
+
 # busybox itself ignores SIGTERM as the first process, and would linger.
 SERVE = """#!/bin/sh
 trap 'exit 0' TERM
@@ -35,9 +52,11 @@ def web(archive: Path, *, page: str, command: tuple[str, ...] = ("/bin/sh", "/se
         "serve": SERVE.encode(),
         "www/index.html": page.encode(),
         "www/cgi-bin/env": ENV_PAGE.encode(),
+        "www/cgi-bin/sleep": SLEEP_PAGE.encode(),
+        "www/cgi-bin/limits": LIMITS_PAGE.encode(),
         "other/index.html": b"another folder",
     }
-    links = {f"bin/{name}": "busybox" for name in ("sh", "env", "echo", "tr", "sleep")}
+    links = {f"bin/{name}": "busybox" for name in ("sh", "env", "echo", "tr", "sleep", "cat")}
     layer = _layer(files, links)
     digest = hashlib.sha256(layer).hexdigest()
     config = {

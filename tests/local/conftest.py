@@ -6,7 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.journeys.platform import Platform
-from tests.local.backend import Engine
+from tests.local.backend import Engine, engine
+
+
+@pytest.fixture(scope="session")
+def local_engine() -> Iterator[Engine]:
+    """One engine for all of them, on which nothing else runs."""
+    with engine() as started:
+        yield started
 
 
 @pytest.fixture
