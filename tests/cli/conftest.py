@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,17 @@ class Maxcloud:
                 yield process
             finally:
                 process.kill()
+
+
+def ended(process: "subprocess.Popen[str]") -> Done:
+    """Wait for the end of a process; `communicate` would lose what a `readline` has read ahead."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    too_long = threading.Timer(30, process.kill)
+    too_long.start()
+    out, err = process.stdout.read(), process.stderr.read()
+    too_long.cancel()
+    return Done(process.wait(), out, err)
 
 
 def against(url: str) -> Maxcloud:

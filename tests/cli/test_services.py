@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.cli.conftest import Maxcloud, against
+from tests.cli.conftest import Done, Maxcloud, against, ended
 from tests.conftest import TestDatabase
 
 
@@ -75,8 +75,7 @@ def test_a_deploy_is_followed_from_the_row_to_the_url(maxcloud: Maxcloud, cluste
         cluster.sees_ready("shop-00001")
         assert next_line(process) == "✓ first instance started"
         assert next_line(process) == "✓ ready"
-        out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (0, "http://shop.localhost:8080\n", "")
+        assert ended(process) == Done(0, "http://shop.localhost:8080\n", "")
 
     assert maxcloud("list").out.splitlines() == [
         "NAME  IMAGE       STATUS  URL",
@@ -107,10 +106,10 @@ def test_the_same_once_more_is_unchanged(maxcloud: Maxcloud, cluster: Cluster) -
         assert next_line(process) == "Deploying shop from nginx:1.29"
         assert next_line(process) == "✓ accepted"
         cluster.sees_ready("shop-00001")
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert "revision created" not in err
-    assert err.splitlines()[-1] == "unchanged: shop-00001 still serves"
+        done = ended(process)
+    assert done.code == 0
+    assert "revision created" not in done.err
+    assert done.err.splitlines()[-1] == "unchanged: shop-00001 still serves"
 
 
 def test_a_failed_deploy_says_why_and_what_still_serves(
@@ -123,9 +122,9 @@ def test_a_failed_deploy_says_why_and_what_still_serves(
         cluster.sees(reason="ImageNotFound", message="there is no nginx:none", status="failed")
         cluster.sees(observed_generation=sql.SQL("generation"))
         assert next_line(process) == "✗ failed  ImageNotFound"
-        out, err = process.communicate(timeout=30)
-    assert (process.returncode, out) == (1, "")
-    assert err.splitlines() == [
+        done = ended(process)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines() == [
         "Error: shop failed (ImageNotFound): there is no nginx:none",
         "  shop-00001 still serves.",
         "Hint: check the image's name and tag, and that it is in that registry",
@@ -143,8 +142,8 @@ def test_a_delete_is_followed_until_the_row_is_gone(maxcloud: Maxcloud, cluster:
         assert "being deleted" in refused.err
         cluster.lets_go()
         assert next_line(process) == "✓ gone"
-        out, _ = process.communicate(timeout=30)
-    assert (process.returncode, out) == (0, "deleted shop\n")
+        done = ended(process)
+    assert (done.code, done.out) == (0, "deleted shop\n")
     gone = maxcloud("describe", "shop")
     assert gone.code == 1
     assert gone.err.splitlines()[1] == "Hint: `maxcloud list` shows your services"

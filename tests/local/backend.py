@@ -66,9 +66,9 @@ class Engine:
             assert self.process.wait(60) == 0, self.said()
 
     def forget_images(self) -> None:
-        """Remove what was pushed."""
-        for image, engine in self.pushed.items():
-            subprocess.run([engine, "rmi", "--force", image], capture_output=True, check=False)
+        """Remove what was pushed; the same image under another name is somebody else's."""
+        for reference, engine in self.pushed.items():
+            subprocess.run([engine, "rmi", reference], capture_output=True, check=False)
 
     def kill(self) -> None:
         """End it without a warning."""
@@ -87,7 +87,7 @@ class Engine:
         reference = f"localhost/journeys/{name}:latest"
         image = loaded.stdout.strip().rpartition(" ")[2]
         subprocess.run([engine, "tag", image, reference], check=True)
-        self.pushed |= {reference: engine, image: engine}
+        self.pushed[reference] = engine
         return reference
 
     def instances(self, service: str) -> int:
