@@ -25,9 +25,6 @@ PAGE = 500
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NOT_FOUND, _CONFLICT, _TOO_MANY = 404, 409, 429
 
-# Returns the value of an Authorization header, which changes while a process lives.
-Token = Callable[[], str | None]
-
 
 class Refused(MaxCloudError):
     """The cluster will never take this object as it is; the message is the cluster's own."""
@@ -115,16 +112,6 @@ async def managed_services() -> AsyncIterator[Manifest]:
         position = page["metadata"].get("continue", "")
         if not position:
             return
-
-
-def access() -> tuple[str, tuple[str | None, str | None, str | None], Token]:
-    """Return what a stream of its own needs (pods.py): the API's address, files, and the token.
-
-    The files are those of its authority, and of our certificate and key where there are such.
-    """
-    known = _api().api_client.configuration
-    files = (known.ssl_ca_cert, known.cert_file, known.key_file)
-    return known.host, files, lambda: known.get_api_key_with_prefix("BearerToken")
 
 
 async def _get(plural: str, namespace: str, name: str) -> Manifest | None:
