@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import FUNCTIONS, TestDatabase
 from tests.functions.support import SERVICES, SHOP, assert_refusal
+from tests.ports import free_port
 
 RUNTIME = [sys.executable, "-m", "maxcloud.runtime"]
 FRAMEWORK = [str(Path(sys.executable).parent / "functions-framework")]
@@ -36,12 +37,6 @@ async def app(scope, receive, send):
 async def echo(request):
     return app
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from tests.journeys.platform import MAXCLOUD, eventually
+from tests.ports import free_port
 
 SERVING = "/apis/serving.knative.dev/v1/namespaces/default"
 CORE = "/api/v1/namespaces/default"
@@ -149,11 +149,3 @@ def engine(**options: Any) -> Iterator[Engine]:
             started.stop()
         started.forget_images()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -78,17 +78,19 @@ async def running(settings: Settings, tell: Tell) -> AsyncIterator[Callable[[str
         stack.enter_context(_folder_of_our_own(settings.data))
         front = stack.enter_context(_listening(settings.port, everywhere=True))
         kubernetes, events, local = (stack.enter_context(_listening()) for _ in range(3))
-        database = await postgres.start(settings.data / "postgres")
+        engines = Engines()
+        containers = Containers(engines, hashlib.sha256(bytes(settings.data)).hexdigest()[:12])
+        # Asking a container engine takes as long as starting the database.
+        database, _ = await asyncio.gather(
+            postgres.start(settings.data / "postgres"), containers.sweep()
+        )
         stack.push_async_callback(database.stop)
+        stack.push_async_callback(containers.sweep)
 
         store, logs = Store(admission), Logs()
         keys, kubeconfig = access.make_access(settings.data), settings.data / "kubeconfig"
         access.write_kubeconfig(kubeconfig, f"https://127.0.0.1:{_port(kubernetes)}", keys)
 
-        engines = Engines()
-        containers = Containers(engines, hashlib.sha256(bytes(settings.data)).hexdigest()[:12])
-        await containers.sweep()
-        stack.push_async_callback(containers.sweep)
         sink = f"http://127.0.0.1:{_port(events)}"
         processes = Processes(platform.FUNCTIONS, kubeconfig, {BROKER_IN_CLUSTER: sink})
         instances = Instances(store, logs, processes, containers)

@@ -44,6 +44,9 @@ EVENT_TYPE = Kind("eventing.knative.dev", "v1beta2", "EventType", "eventtypes")
 PING_SOURCE = Kind("sources.knative.dev", "v1", "PingSource", "pingsources")
 API_SERVER_SOURCE = Kind("sources.knative.dev", "v1", "ApiServerSource", "apiserversources")
 
+# On everything that becomes of a Knative Service: its name.
+SERVICE_LABEL = "serving.knative.dev/service"
+
 KINDS = (
     *(NAMESPACE, SECRET, CONFIG_MAP, SERVICE_ACCOUNT, CORE_SERVICE, POD),
     *(CLUSTER_ROLE, CLUSTER_ROLE_BINDING),

@@ -117,7 +117,7 @@ class Store:
         self._admission(kind, None, new)
         metadata |= {
             "uid": str(uuid.uuid4()),
-            "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "creationTimestamp": timestamp(datetime.now(UTC)),
             "generation": 1,
         }
         return self._keep(What.ADDED, kind, key, new)
@@ -165,7 +165,7 @@ class Store:
             return self.finish(kind, namespace, name)
         if "deletionTimestamp" in old["metadata"]:
             return old
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = timestamp(datetime.now(UTC))
         new = {**old, "metadata": {**old["metadata"], "deletionTimestamp": now}}
         return self._keep(What.MODIFIED, kind, (namespace, name), new)
 
@@ -223,6 +223,11 @@ class Store:
         self._changes.append(change)
         for queue in self._watchers:
             queue.put_nowait(change)
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a moment in UTC as it stands in an object."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _require_same(kind: Kind, old: Object, metadata: Mapping[str, Any], field: str) -> None:

@@ -18,7 +18,7 @@ from maxcloud_local.instances.pods import Seen
 from maxcloud_local.instances.probes import answers
 from maxcloud_local.instances.processes import Processes
 from maxcloud_local.instances.running import CannotStart, Ended, Failure, Job, Running
-from maxcloud_local.kinds import POD, SERVICE_ACCOUNT
+from maxcloud_local.kinds import POD, SERVICE_ACCOUNT, SERVICE_LABEL
 from maxcloud_local.logs import Logs
 from maxcloud_local.store import NotFound, Object, Store, What
 
@@ -137,7 +137,7 @@ class Instance:
                 self._life.cancel()
                 await asyncio.wait([self._life])
             if self._running is not None:
-                grace = self._revision["spec"].get("timeoutSeconds") or TIMEOUT_SECONDS
+                grace = timeout_of(self._revision["spec"])
                 await self._running.stop(min(grace, self._home.grace_seconds_max))
         finally:
             self._home.logs.drop(self._namespace, self.pod)
@@ -175,7 +175,7 @@ class Instance:
         container = spec["containers"][0]
         env = environment(container, lambda kind, name: find(kind, self._namespace, name))
         ports = container.get("ports") or [{}]
-        service = metadata["labels"]["serving.knative.dev/service"]
+        service = metadata["labels"][SERVICE_LABEL]
         env |= {
             "PORT": str(ports[0].get("containerPort") or PORT),
             "K_SERVICE": service,
@@ -245,6 +245,12 @@ class Instance:
         if (ready, failure, ended) != (self.ready, self.failure, self.gave_up):
             self.ready, self.failure, self.gave_up = ready, failure, ended
             self._on_change()
+
+
+def timeout_of(spec: Object) -> int:
+    """Return how many seconds a request to a revision of this spec may take."""
+    seconds: int = spec.get("timeoutSeconds") or TIMEOUT_SECONDS
+    return seconds
 
 
 def _why(ended: Ended, last: Object) -> Failure:

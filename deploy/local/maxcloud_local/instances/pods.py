@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from maxcloud_local.instances.running import Ended
 from maxcloud_local.kinds import POD
 from maxcloud_local.logs import Line
-from maxcloud_local.store import Object
+from maxcloud_local.store import Object, timestamp
 
 CONTAINER = "user-container"
 FINALIZER = "maxcloud.dev/instance"
@@ -87,7 +87,7 @@ def waiting(reason: str, message: str = "") -> Object:
 
 def running(since: datetime) -> Object:
     """Return the state of a container that runs."""
-    return {"running": {"startedAt": _time(since)}}
+    return {"running": {"startedAt": timestamp(since)}}
 
 
 def terminated(ended: Ended, since: datetime, output: list[Line]) -> Object:
@@ -99,11 +99,7 @@ def terminated(ended: Ended, since: datetime, output: list[Line]) -> Object:
             "exitCode": ended.exit_code,
             "reason": ended.reason,
             "message": ended.message or (tail if ended.exit_code else ""),
-            "startedAt": _time(since),
-            "finishedAt": _time(datetime.now(UTC)),
+            "startedAt": timestamp(since),
+            "finishedAt": timestamp(datetime.now(UTC)),
         }
     }
-
-
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

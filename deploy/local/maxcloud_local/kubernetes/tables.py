@@ -14,6 +14,7 @@ from maxcloud_local.kinds import (
     POD,
     REVISION,
     SERVICE,
+    SERVICE_LABEL,
     TRIGGER,
     Kind,
 )
@@ -153,7 +154,7 @@ _COLUMNS: dict[Kind, tuple[Column, ...]] = {
         *_READY,
     ),
     REVISION: (
-        Column("Config Name", _at("metadata", "labels", "serving.knative.dev/service")),
+        Column("Config Name", _at("metadata", "labels", SERVICE_LABEL)),
         Column(
             "Generation", _at("metadata", "labels", "serving.knative.dev/configurationGeneration")
         ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from maxcloud_local.instances.running import Failure
-from maxcloud_local.store import Object
+from maxcloud_local.store import Object, timestamp
 
 # revision_lifecycle.go: PropagateAutoscalerStatus.
 NEVER_READY = Failure("ProgressDeadlineExceeded", "Initial scale was never achieved")
@@ -103,7 +103,7 @@ def written(said: dict[str, Said], before: Object | None, now: datetime) -> list
     `before` is the status that there was.
     """
     old = {condition["type"]: condition for condition in (before or {}).get("conditions", [])}
-    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = timestamp(now)
     return [_written(kind, said[kind], old.get(kind, {}), time) for kind in sorted(said)]
 
 

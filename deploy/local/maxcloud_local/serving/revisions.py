@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 from maxcloud_local.happenings import Happening, Tell
-from maxcloud_local.instances.instances import Instance, Launcher
+from maxcloud_local.instances.instances import Instance, Launcher, timeout_of
 from maxcloud_local.instances.running import Failure
+from maxcloud_local.kinds import SERVICE_LABEL
 from maxcloud_local.serving.buffer import Buffer, NoInstance, Seat
 from maxcloud_local.serving.conditions import NEVER_READY, State
 from maxcloud_local.serving.scaling import Autoscaler, Gauge, rule_of
@@ -21,9 +22,6 @@ from maxcloud_local.store import Object
 
 # How often the autoscaler decides while there is something to decide; Knative's takes two seconds.
 TICK_SECONDS = 0.5
-
-# config-defaults: revision-timeout-seconds.
-TIMEOUT_SECONDS = 300
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +47,8 @@ class Revision:
         metadata, spec = made["metadata"], made["spec"]
         self.name: str = metadata["name"]
         self.namespace: str = metadata["namespace"]
-        self.service: str = metadata["labels"]["serving.knative.dev/service"]
-        self.timeout_seconds: int = spec.get("timeoutSeconds") or TIMEOUT_SECONDS
+        self.service: str = metadata["labels"][SERVICE_LABEL]
+        self.timeout_seconds = timeout_of(spec)
         self._made = made
         self._launcher, self._starts, self._window = launcher, starts, window
         self._tell, self._on_change = tell, on_change

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 
 from maxcloud_local.happenings import Happening, Tell
 from maxcloud_local.instances.instances import Launcher
-from maxcloud_local.kinds import CONFIG_MAP, REVISION, SERVICE
+from maxcloud_local.kinds import CONFIG_MAP, REVISION, SERVICE, SERVICE_LABEL
 from maxcloud_local.serving import conditions, traffic
 from maxcloud_local.serving.conditions import Said, State
 from maxcloud_local.serving.revisions import Revision
 from maxcloud_local.serving.scaling import WINDOW_LEAST_SECONDS, WINDOW_SECONDS, duration
-from maxcloud_local.serving.templates import SERVICE_LABEL, revision_object
+from maxcloud_local.serving.templates import revision_object
 from maxcloud_local.serving.traffic import Share
 from maxcloud_local.store import Object, Store
 

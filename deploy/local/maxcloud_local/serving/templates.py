@@ -1,10 +1,9 @@
 """From a service's template to the object that its revision is. Pure."""
 
-from maxcloud_local.kinds import REVISION, SERVICE
+from maxcloud_local.kinds import REVISION, SERVICE, SERVICE_LABEL
 from maxcloud_local.store import Object
 
 _GROUP = "serving.knative.dev"
-SERVICE_LABEL = f"{_GROUP}/service"
 
 
 def revision_object(name: str, ksvc: Object, generation: int) -> Object:
