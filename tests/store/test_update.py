@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from maxcloud.errors import InvalidField
-from maxcloud.models import ENV_KEYS_MAX
+from maxcloud.fields import ENV_KEYS_MAX
 from maxcloud.store import convergence
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow

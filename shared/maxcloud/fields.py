@@ -1,0 +1,110 @@
+"""The types of fields in requests: each with the rule it keeps and the sentence that refuses."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from maxcloud import names
+
+ENV_KEYS_MAX = 100
+ENV_BYTES_MAX = 32 * 1024
+
+
+def _name(value: str) -> str:
+    if wrong := names.why_not_a_name(value):
+        raise ValueError(wrong)
+    return value
+
+
+def _text(value: str) -> str:
+    # PostgreSQL keeps no NUL in text, and neither do an argv or an environment.
+    if "\x00" in value:
+        raise ValueError("must not contain a NUL character")
+    return value
+
+
+# The grammar of the OCI distribution specification (and of distribution/reference).
+_IMAGE = re.compile(
+    r"^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+    r"(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]{1,5})?/)?"
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+    r"(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?\Z",
+    re.ASCII,
+)
+
+
+def _image(value: str) -> str:
+    if not _IMAGE.match(value):
+        raise ValueError(
+            "must be an image reference such as nginx:1.29 or registry.example.com/team/app:v2"
+        )
+    return value
+
+
+def _port(value: int) -> int:
+    if value in names.RESERVED_PORTS:
+        raise ValueError(f"{value} is used by the platform inside every instance; choose another")
+    return value
+
+
+_ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
+
+
+def _env_key(key: str) -> str:
+    if not _ENV_KEY.match(key):
+        raise ValueError("must be letters, digits and underscores, not starting with a digit")
+    if key == "PORT" or key.startswith("K_"):
+        raise ValueError("is set by the platform and cannot be chosen")
+    return key
+
+
+def _env_vars(env: dict[str, str]) -> dict[str, str]:
+    if len(env) > ENV_KEYS_MAX:
+        raise ValueError(f"must have at most {ENV_KEYS_MAX} variables")
+    if sum(len(value.encode()) for value in env.values()) > ENV_BYTES_MAX:
+        raise ValueError(f"values must have at most {ENV_BYTES_MAX} bytes in all")
+    return env
+
+
+_CPU = re.compile(r"(?:[1-9][0-9]{0,5}m|[0-9]{1,3}(?:\.[0-9]{1,3})?)\Z", re.ASCII)
+_MEMORY = re.compile(r"[1-9][0-9]{0,11}(?:Ki|Mi|Gi|k|M|G)?\Z", re.ASCII)
+_MEMORY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9, "": 1}
+
+
+def _cpu(value: str) -> str:
+    if not _CPU.match(value):
+        raise ValueError("must be CPUs such as 1, 0.5 or 250m")
+    cpus = int(value[:-1]) / 1000 if value.endswith("m") else float(value)
+    if not 0.01 <= cpus <= 64:  # noqa: PLR2004 - the sentence below names both
+        raise ValueError("must be between 10m and 64 CPUs")
+    return value
+
+
+def _memory(value: str) -> str:
+    if not _MEMORY.match(value):
+        raise ValueError("must be an amount such as 512Mi or 1Gi")
+    number = value.rstrip("KMGik")
+    size = int(number) * _MEMORY_UNITS[value[len(number) :]]
+    if not 16 * 2**20 <= size <= 256 * 2**30:
+        raise ValueError("must be between 16Mi and 256Gi")
+    return value
+
+
+Name = Annotated[
+    str,
+    AfterValidator(_name),
+    Field(json_schema_extra={"pattern": names.NAME_PATTERN, "maxLength": names.NAME_MAX}),
+]
+Text = Annotated[str, AfterValidator(_text), StringConstraints(max_length=32 * 1024)]
+Image = Annotated[str, StringConstraints(max_length=512), AfterValidator(_image)]
+Port = Annotated[int, Field(ge=0, le=65535), AfterValidator(_port)]
+Words = Annotated[list[Text], Field(max_length=256)]
+EnvKey = Annotated[str, StringConstraints(max_length=256), AfterValidator(_env_key)]
+EnvVars = Annotated[dict[EnvKey, Text], AfterValidator(_env_vars)]
+Scale = Annotated[int, Field(ge=0, le=1000)]
+MaxScale = Annotated[int, Field(ge=1, le=1000)]
+Concurrency = Annotated[int, Field(ge=0, le=1000)]
+Cpu = Annotated[str, AfterValidator(_cpu)]
+Memory = Annotated[str, AfterValidator(_memory)]
+TimeoutSeconds = Annotated[int, Field(ge=1, le=600)]
