@@ -30,7 +30,9 @@ def test_a_request_beyond_the_timeout_is_cut(platform: Platform, name: str, web:
     url = deploy(platform, web, name, "--timeout", "1")
     cut = platform.get(f"{url}/cgi-bin/sleep?5")
     assert cut.status_code == 504
-    assert cut.text.strip()
+    # The status alone is certain. Knative says why, unless its two timers meet: the activator may
+    # cut queue-proxy's own 504 between status and sentence (serving, pkg/http/handler/timeout.go).
+    assert cut.elapsed.total_seconds() < 5
     assert platform.get(url).status_code == 200
 
 
