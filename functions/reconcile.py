@@ -13,7 +13,7 @@ from uuid import UUID
 from functions_framework.aio import http
 from starlette.requests import Request
 
-from maxcloud import events, oci
+from maxcloud import events, oci, traffic
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import PING, Event, Type, read_data
 from maxcloud.http import Api, Call
@@ -21,6 +21,7 @@ from maxcloud.knative import cluster, manifests
 from maxcloud.models import ServiceHint, ServiceStatus
 from maxcloud.store import convergence as rows
 from maxcloud.store import dead_letters, revisions
+from maxcloud.store.revisions import RevisionRow
 from maxcloud.store.services import ServiceRow
 
 # How many rows one sweep hints at; the next one goes on.
@@ -73,45 +74,75 @@ async def converge(call: Call, hint: ServiceHint) -> None:
         await bury(call, hint)
     elif row.status == ServiceStatus.DELETING:
         await let_go(call, row)
-    elif not row.is_given_up:
+    else:
         await apply(call, row)
 
 
 async def apply(call: Call, row: ServiceRow) -> None:
     """Write the row's generation to the cluster, unless a newer one is there or it is there."""
-    resolved = row if row.digest else await resolve_image(call, row)
-    if resolved is None or resolved.digest is None:
+    revision = await revision_of(call, row)
+    if revision is None or await rows.revision_chosen(call.db, row, revision.name) is None:
         return
-    template = resolved.template(oci.Reference.parse(row.image).pinned(resolved.digest))
-    revision = await revisions.choose(call.db, resolved, template)
-    if await rows.revision_chosen(call.db, row, revision.name) is None:
-        return
-    namespace = call.config.namespace_of(row.org_id)
-    wanted = manifests.service(
-        manifests.Wanted(
-            id=row.id,
-            org_id=row.org_id,
-            name=row.name,
-            namespace=namespace,
-            generation=row.generation,
-            revision=revision.name,
-            template=template,
-        )
+    wanted = manifests.Wanted(
+        id=row.id,
+        org_id=row.org_id,
+        name=row.name,
+        namespace=call.config.namespace_of(row.org_id),
+        # What was given up is not what the cluster has: an older write is.
+        generation=row.generation - 1 if row.is_given_up else row.generation,
+        revision=revision.name,
+        template=revision.runs,
+        traffic=tuple(row.shares),
     )
     try:
-        live = await cluster.get_service(namespace, row.name)
-        if live is None:
-            live = await cluster.create_service(wanted)
-        elif (changed := manifests.replacement(live, wanted)) is not None:
-            live = await cluster.replace_service(changed)
+        live = await cluster.get_service(wanted.namespace, row.name)
+        lost = await first_lost(call, row, wanted, live)
+        if lost is None:
+            written = await write(live, manifests.service(wanted))
+        else:
+            written = await write(live, manifests.restoring(wanted, lost.name, lost.runs, live))
     except manifests.Superseded:
         return
     except (manifests.Occupied, cluster.Refused) as error:
         await give_up(call, row, type(error).__name__, str(error))
         return
-    if await rows.applied(call.db, row, live["metadata"]["generation"]) is None:
+    if lost is not None:
+        raise TemporaryError(f"{lost.name} is made anew first")
+    if await rows.applied(call.db, row, written["metadata"]["generation"]) is None:
         # A newer generation, or the end, came in between: look again, so that nothing stays behind.
         raise TemporaryError("the service changed meanwhile")
+
+
+async def revision_of(call: Call, row: ServiceRow) -> RevisionRow | None:
+    """Return the revision that the row's generation runs; None when there is nothing to run."""
+    if row.image_refused:
+        return await revisions.newest(call.db, row)
+    resolved = row if row.digest else await resolve_image(call, row)
+    if resolved is None or resolved.digest is None:
+        return None
+    template = resolved.template(oci.Reference.parse(row.image).pinned(resolved.digest))
+    return await revisions.choose(call.db, resolved, template)
+
+
+async def first_lost(
+    call: Call, row: ServiceRow, wanted: manifests.Wanted, live: manifests.Manifest | None
+) -> RevisionRow | None:
+    """Return the oldest revision that the traffic needs and the cluster has no more."""
+    needed = traffic.needed(row.shares, row.ready_revision) - {wanted.revision}
+    if not needed:
+        return None
+    for revision in await revisions.named(call.db, row, needed):
+        if live is None or await cluster.get_revision(wanted.namespace, revision.name) is None:
+            return revision
+    return None
+
+
+async def write(live: manifests.Manifest | None, wanted: manifests.Manifest) -> manifests.Manifest:
+    """Bring an object to what is wanted, by as few writes as can be, and return it."""
+    if live is None:
+        return await cluster.create_service(wanted)
+    changed = manifests.replacement(live, wanted)
+    return live if changed is None else await cluster.replace_service(changed)
 
 
 async def resolve_image(call: Call, row: ServiceRow) -> ServiceRow | None:
@@ -121,7 +152,7 @@ async def resolve_image(call: Call, row: ServiceRow) -> ServiceRow | None:
             row.image, call.config.registry_private_hosts, call.config.local_images
         )
     except oci.ImageRefused as error:
-        await give_up(call, row, error.reason, str(error))
+        await give_up(call, row, error.reason, str(error), image_refused=True)
         return None
     except TemporaryError as error:
         await rows.delayed(call.db, row, f"{error}; trying again")
@@ -129,9 +160,11 @@ async def resolve_image(call: Call, row: ServiceRow) -> ServiceRow | None:
     return await rows.image_resolved(call.db, row, image.digest, image.exposed_port)
 
 
-async def give_up(call: Call, row: ServiceRow, reason: str, message: str) -> None:
+async def give_up(
+    call: Call, row: ServiceRow, reason: str, message: str, *, image_refused: bool = False
+) -> None:
     """End this generation as failed; an older revision goes on serving."""
-    if await rows.failed(call.db, row, reason, message):
+    if await rows.failed(call.db, row, reason, message, image_refused=image_refused):
         call.hint(Type.SERVICE_FAILED, row.hint(reason=reason))
 
 

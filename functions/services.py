@@ -10,7 +10,14 @@ from starlette.requests import Request
 
 from maxcloud.events import Type
 from maxcloud.http import Api, Call
-from maxcloud.models import DeployRequest, Revision, Role, Service, UpdateRequest
+from maxcloud.models import (
+    DeployRequest,
+    Revision,
+    Role,
+    Service,
+    TrafficRequest,
+    UpdateRequest,
+)
 from maxcloud.store import revisions
 from maxcloud.store import services as rows
 
@@ -65,4 +72,13 @@ async def list_revisions(call: Call) -> list[Revision]:
     """List a service's revisions, newest first."""
     row = await rows.get(call.db, call.org_id, call.parameter("id"))
     found = await revisions.of_service(call.db, call.org_id, row.id)
-    return [revision.public(serving=row.ready_revision) for revision in found]
+    return [revision.public(row.percent_of(revision.name)) for revision in found]
+
+
+@api.put("/api/v1/services/{id}/traffic", Role.DEPLOY)
+async def set_traffic(call: Call, wanted: TrafficRequest) -> Service:
+    """Say which revisions get how much of the requests; a tag gives one a URL of its own."""
+    patch = UpdateRequest(traffic=wanted.root)
+    row = await rows.update(call.db, call.org_id, call.parameter("id"), patch, by=call.caller.user)
+    call.hint(Type.DEPLOY_REQUESTED, row.hint())
+    return row.public(call.config.domain)

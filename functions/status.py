@@ -18,6 +18,7 @@ from maxcloud.knative import cluster, manifests
 from maxcloud.knative import status as knative
 from maxcloud.models import ServiceHint, ServiceStatus
 from maxcloud.store import convergence as rows
+from maxcloud.store import revisions
 from maxcloud.store.services import ServiceRow
 
 api = Api("status")
@@ -67,9 +68,11 @@ async def look(call: Call, row: ServiceRow) -> None:
         if row.status == ServiceStatus.DELETING and await rows.remove(call.db, row):
             call.hint(Type.SERVICE_DELETED, row.hint())
         return
+    if manifests.is_restoring(live):
+        return
     newest, now = knative.newest_revision(live), datetime.now(UTC)
-    if newest is None or knative.is_ready(live):
-        await keep(call, row, knative.observe(live, None, [], now))
+    if newest is None or row.only_routes or knative.is_ready(live):
+        await keep(call, row, knative.observe(live, None, [], now, only_routes=row.only_routes))
         return
     revision = await cluster.get_revision(namespace, newest)
     pods = await cluster.pods_of_revision(namespace, newest)
@@ -78,6 +81,8 @@ async def look(call: Call, row: ServiceRow) -> None:
 
 async def keep(call: Call, row: ServiceRow, seen: knative.Observed) -> None:
     """Write what was seen, and tell the world when a generation has come to its end."""
+    if seen.ready_revision and seen.ready_revision != row.ready_revision:
+        await revisions.became_ready(call.db, row, seen.ready_revision)
     if seen.generation != row.generation:
         await rows.serving_observed(call.db, row, seen.ready_revision, seen.version)
         return
@@ -94,6 +99,9 @@ async def keep(call: Call, row: ServiceRow, seen: knative.Observed) -> None:
     )
     if kept is None or (kept.status, kept.is_settled) == (row.status, row.is_settled):
         return
+    if kept.reason == knative.REVISION_MISSING:
+        # Knative let go of a revision that has traffic: `reconcile` makes it anew.
+        call.hint(Type.DEPLOY_REQUESTED, kept.hint())
     if kept.status == ServiceStatus.READY:
         call.hint(Type.SERVICE_READY, kept.hint())
     elif kept.status == ServiceStatus.FAILED:

@@ -15,6 +15,7 @@ and `NotTheAPI`, an APIError, where the answer is none of ours.
 """
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -30,6 +31,8 @@ from maxcloud.models import (
     Readiness,
     Revision,
     Service,
+    TrafficRequest,
+    TrafficShare,
     UpdateRequest,
     Version,
 )
@@ -118,6 +121,12 @@ class Client:
     def revisions(self, id_or_name: str) -> list[Revision]:
         """Return a service's revisions, newest first."""
         return self._all_pages(Revision, _service_path(id_or_name) + "/revisions")
+
+    def set_traffic(self, id_or_name: str, shares: Sequence[TrafficShare]) -> Service:
+        """Say which revisions get how much of a service's requests; the shares sum to 100."""
+        body = TrafficRequest.model_construct(list(shares)).model_dump_json(exclude_none=True)
+        path = _service_path(id_or_name) + "/traffic"
+        return self._read(Service, self._send("PUT", path, body))
 
     def version(self) -> Version:
         """Return what the API runs."""

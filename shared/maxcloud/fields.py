@@ -24,6 +24,12 @@ def _text(value: str) -> str:
     return value
 
 
+def _tag(value: str) -> str:
+    if wrong := names.why_not_a_tag(value):
+        raise ValueError(wrong)
+    return value
+
+
 # The grammar of the OCI distribution specification (and of distribution/reference).
 _IMAGE = re.compile(
     r"^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
@@ -108,3 +114,10 @@ Concurrency = Annotated[int, Field(ge=0, le=1000)]
 Cpu = Annotated[str, AfterValidator(_cpu)]
 Memory = Annotated[str, AfterValidator(_memory)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=600)]
+RevisionName = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Tag = Annotated[
+    str,
+    AfterValidator(_tag),
+    Field(json_schema_extra={"pattern": names.NAME_PATTERN, "maxLength": names.TAG_MAX}),
+]

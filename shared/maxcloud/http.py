@@ -107,6 +107,10 @@ class Api:
         """Declare a POST route."""
         return self._route("POST", path, role, status)
 
+    def put(self, path: str, role: Role | None = None, status: int = 200) -> Decorator:
+        """Declare a PUT route."""
+        return self._route("PUT", path, role, status)
+
     def patch(self, path: str, role: Role | None = None, status: int = 200) -> Decorator:
         """Declare a PATCH route."""
         return self._route("PATCH", path, role, status)

@@ -7,10 +7,17 @@ use: a cold start pays for what the request needs, not for all of them.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    model_validator,
+)
 
 from maxcloud.fields import (
     Concurrency,
@@ -21,8 +28,11 @@ from maxcloud.fields import (
     MaxScale,
     Memory,
     Name,
+    Percent,
     Port,
+    RevisionName,
     Scale,
+    Tag,
     Text,
     TimeoutSeconds,
     Words,
@@ -103,10 +113,56 @@ class DeployRequest(ServiceSettings):
     image: Image
 
 
+# What `revision` says for the newest revision that is ready.
+LATEST = "latest"
+
+TRAFFIC_SHARES_MAX = 20
+
+
+class TrafficShare(Request):
+    """A share of a service's requests for a revision, by its name or as `latest`.
+
+    A tag gives that revision a URL of its own, with no need for a share.
+    """
+
+    revision: RevisionName
+    percent: Percent
+    tag: Tag | None = None
+
+
+def _traffic(shares: list[TrafficShare]) -> list[TrafficShare]:
+    if len(shares) > TRAFFIC_SHARES_MAX:
+        raise ValueError(f"percent must be given to at most {TRAFFIC_SHARES_MAX} revisions")
+    total = sum(share.percent for share in shares)
+    if total != 100:  # noqa: PLR2004 - percent
+        raise ValueError(f"percent must sum to 100, not {total}")
+    tags = [share.tag for share in shares if share.tag]
+    if len(set(tags)) < len(tags):
+        raise ValueError("tag must not be given to two revisions")
+    untagged = [share.revision for share in shares if not share.tag]
+    if len(set(untagged)) < len(untagged):
+        raise ValueError("revision must not be listed twice")
+    return shares
+
+
+Traffic = Annotated[
+    list[TrafficShare],
+    AfterValidator(_traffic),
+    Field(json_schema_extra={"maxItems": TRAFFIC_SHARES_MAX}),
+]
+
+
+class TrafficRequest(RootModel[Traffic]):
+    """Where all of a service's requests go; the shares sum to 100."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
 class UpdateRequest(Request):
     """A JSON merge patch (RFC 7396): what is omitted stays, null means the default.
 
-    `env_vars` is merged key by key, null deletes one; lists are replaced.
+    `env_vars` is merged key by key, null deletes one; lists are replaced. Without `traffic`, a
+    service that was rolled back sends all to its newest revision again.
     """
 
     image: Image = ""
@@ -120,6 +176,7 @@ class UpdateRequest(Request):
     cpu: Cpu | None = None
     memory: Memory | None = None
     timeout_seconds: TimeoutSeconds | None = None
+    traffic: Traffic | None = None
 
 
 class TrafficTarget(Answer):
@@ -166,7 +223,10 @@ class Service(Answer):
 
 
 class Revision(Answer):
-    """One immutable state of a service's container; `traffic` is its percentage."""
+    """One immutable state of a service's container.
+
+    `traffic` is its percentage, `ready_at` when it first could serve, null when it never could.
+    """
 
     id: UUID
     service_id: UUID
@@ -176,6 +236,7 @@ class Revision(Answer):
     traffic: int
     created_at: datetime
     created_by: str
+    ready_at: datetime | None = None
 
 
 class ServiceHint(Answer):

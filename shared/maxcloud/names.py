@@ -6,6 +6,9 @@ from uuid import UUID
 NAME_PATTERN = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
 NAME_MAX = 40
 
+# A tag and a name share one label of a host name.
+TAG_MAX = 20
+
 # What a tenant must not be called, because the platform or its operator answers under it.
 RESERVED_NAMES = frozenset(
     """
@@ -26,16 +29,27 @@ _HEX_ID = re.compile(r"^[0-9a-f]{32}$")
 
 def why_not_a_name(name: str) -> str | None:
     """Return what is wrong with a service's name in one sentence, or None for a good one."""
-    if not name or len(name) > NAME_MAX:
-        return f"must have 1 to {NAME_MAX} characters"
-    if not _NAME.match(name) or not name.isascii() or name.endswith("\n"):
-        return "must be lower-case letters, digits and hyphens, starting with a letter"
-    if "--" in name:
-        return "must not contain '--', which separates a tag from a name in host names"
+    if wrong := _why_not_a_label(name, NAME_MAX):
+        return wrong
     if _HEX_ID.match(name) or _UUID.match(name):
         return "must not look like an id"
     if name in RESERVED_NAMES:
         return f"'{name}' is reserved for the platform; choose another name"
+    return None
+
+
+def why_not_a_tag(tag: str) -> str | None:
+    """Return what is wrong with a revision's tag in one sentence, or None for a good one."""
+    return _why_not_a_label(tag, TAG_MAX)
+
+
+def _why_not_a_label(text: str, most: int) -> str | None:
+    if not text or len(text) > most:
+        return f"must have 1 to {most} characters"
+    if not _NAME.match(text) or not text.isascii() or text.endswith("\n"):
+        return "must be lower-case letters, digits and hyphens, starting with a letter"
+    if "--" in text:
+        return "must not contain '--', which separates a tag from a name in host names"
     return None
 
 
@@ -53,6 +67,11 @@ def url(name: str, domain: str) -> str:
     """Return a service's address: https, but plain http on the local domain."""
     scheme = "http" if is_local(domain) else "https"
     return f"{scheme}://{name}.{domain}"
+
+
+def tag_url(name: str, tag: str, domain: str) -> str:
+    """Return the address of the revision that has a tag (config-network's tag-template)."""
+    return url(f"{name}--{tag}", domain)
 
 
 def is_local(domain: str) -> bool:

@@ -117,7 +117,8 @@ def _first_mistake(error: ValidationError) -> errors.APIError:
     path = [str(part) for part in mistake["loc"] if part != "[key]"]
     said = mistake["msg"].removeprefix("Value error, ")
     if not path and mistake["type"] != "value_error":
-        return errors.MalformedRequest("the body must be a JSON object")
+        shape = "list" if mistake["type"] == "list_type" else "object"
+        return errors.MalformedRequest(f"the body must be a JSON {shape}")
     if not path:  # a rule over several fields opens its sentence with the one to change
         return errors.InvalidField(said, field=said.partition(" ")[0])
     # A path can hold a key of the caller's own: it is shown short.

@@ -150,7 +150,8 @@ def test_revisions_are_listed_newest_first(http: httpx.Client, database: TestDat
         ("shop-00001", 100),
     ]
     assert set(listed[0]) == {
-        *("id", "service_id", "name", "image", "digest", "traffic", "created_at", "created_by")
+        *("id", "service_id", "name", "image", "digest", "traffic", "created_at", "created_by"),
+        "ready_at",
     }
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from maxcloud.knative import manifests
 from maxcloud.knative import status as platform
-from maxcloud.models import ServiceStatus, Template
+from maxcloud.models import LATEST, ServiceStatus, Template
+from maxcloud.traffic import all_to
 from maxcloud_local.kinds import REVISION, SERVICE
 from maxcloud_local.serving.admission import admission
 from maxcloud_local.serving.serving import REVISIONS_KEPT, Serving
@@ -176,6 +177,7 @@ async def test_the_platforms_own_manifest_is_taken() -> None:
             generation=1,
             revision="hello-00001",
             template=template,
+            traffic=tuple(all_to(LATEST)),
         )
         it.store.create(SERVICE, manifests.service(wanted))
         await it.settled()

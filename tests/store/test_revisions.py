@@ -95,13 +95,20 @@ async def test_revision_names_never_come_twice(db: Database, worker: Database) -
     assert names == ["shop-00001", "shop-00003"]
 
 
-@pytest.mark.parametrize(("serving", "traffic"), [("shop-00001", 100), ("other", 0), (None, 0)])
-async def test_the_revision_that_serves_has_the_traffic(
-    db: Database, worker: Database, serving: str | None, traffic: int
+async def test_a_revision_is_ready_since_the_first_time_that_it_was(
+    db: Database, worker: Database
 ) -> None:
-    revision = await choose(worker, await resolved(worker, await created(db)))
-    shown = revision.public(serving)
-    assert (shown.name, shown.traffic, shown.digest) == ("shop-00001", traffic, DIGEST)
+    row = await resolved(worker, await created(db))
+    made = await choose(worker, row)
+    assert made.ready_at is None
+    await revisions.became_ready(worker, row, made.name)
+    first = await revisions.newest(worker, row)
+    await revisions.became_ready(worker, row, made.name)
+    assert first is not None
+    assert first.ready_at is not None
+    assert await revisions.newest(worker, row) == first
+    shown = first.public(traffic=40)
+    assert (shown.name, shown.traffic, shown.ready_at) == ("shop-00001", 40, first.ready_at)
 
 
 async def test_a_port_that_an_image_exposes_is_used_when_none_is_chosen(

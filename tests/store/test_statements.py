@@ -11,7 +11,7 @@ STORE = Path(database.__file__).parent
 NOUNS = sorted(path.stem for path in STORE.glob("*.sql"))
 
 # `_SQL["name"]`, or the first text handed to a helper that looks the statement up.
-USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|one|find|guarded)\(\s*\w+,\s*"(\w+)"')
+USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|one|all|find|guarded)\(\s*\w+,\s*"(\w+)"')
 
 
 def test_there_are_statements() -> None:

@@ -1,5 +1,5 @@
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -7,7 +7,8 @@ import pytest
 
 from maxcloud.knative import manifests
 from maxcloud.knative.manifests import Manifest, Occupied, Superseded, Wanted, replacement
-from maxcloud.models import Template
+from maxcloud.models import LATEST, Template, TrafficShare
+from maxcloud.traffic import all_to
 
 ID, ORG = UUID(int=1), UUID(int=2)
 LABELS = {
@@ -18,11 +19,22 @@ LABELS = {
 IMAGE = f"docker.io/library/nginx@sha256:{'a' * 64}"
 
 
-def wanted(generation: int = 3, **settings: Any) -> Manifest:
+def as_wanted(generation: int = 3, traffic: Sequence[TrafficShare] = (), **settings: Any) -> Wanted:
     template = Template(image=IMAGE, **({"port": 8080} | settings))
-    return manifests.service(
-        Wanted(ID, ORG, "shop", "mc-org-2", generation, f"shop-{generation:05}", template)
+    return Wanted(
+        id=ID,
+        org_id=ORG,
+        name="shop",
+        namespace="mc-org-2",
+        generation=generation,
+        revision=f"shop-{generation:05}",
+        template=template,
+        traffic=tuple(traffic or all_to(LATEST)),
     )
+
+
+def wanted(generation: int = 3, traffic: Sequence[TrafficShare] = (), **settings: Any) -> Manifest:
+    return manifests.service(as_wanted(generation, traffic, **settings))
 
 
 def container(**settings: Any) -> Manifest:
@@ -219,8 +231,12 @@ def without_annotations(thing: Manifest) -> None:
     del thing["metadata"]["annotations"]
 
 
+def tagged(thing: Manifest) -> None:
+    thing["spec"]["traffic"][0]["tag"] = "mine"
+
+
 @pytest.mark.parametrize(
-    "change", [scaled, another_image, more_env, split, unlabelled, without_annotations]
+    "change", [scaled, another_image, more_env, split, tagged, unlabelled, without_annotations]
 )
 def test_what_was_changed_by_hand_is_put_right(change: Callable[[Manifest], None]) -> None:
     changed = live()
@@ -245,6 +261,56 @@ def test_a_revision_that_an_older_release_wrote_is_left_alone() -> None:
     older = live()
     del older["spec"]["template"]["metadata"]["annotations"]
     assert replacement(older, wanted()) is None
+
+
+OLD = TrafficShare(revision="shop-00001", percent=80)
+CANARY = [OLD, TrafficShare(revision=LATEST, percent=20, tag="next")]
+
+
+def test_shares_become_traffic_targets() -> None:
+    assert wanted(traffic=CANARY)["spec"]["traffic"] == [
+        {"latestRevision": False, "revisionName": "shop-00001", "percent": 80},
+        {"latestRevision": True, "percent": 20, "tag": "next"},
+    ]
+    assert replacement(live(traffic=CANARY), wanted(traffic=CANARY)) is None
+
+
+def restored(before: Manifest | None) -> Manifest:
+    template = Template(image=IMAGE, port=8080, env_vars={"OLD": "1"})
+    return manifests.restoring(as_wanted(traffic=CANARY), "shop-00001", template, before)
+
+
+def test_a_lost_revision_is_made_anew_under_its_name() -> None:
+    step = restored(None)
+    assert manifests.is_restoring(step)
+    assert step["spec"]["template"]["metadata"]["name"] == "shop-00001"
+    [container] = step["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "OLD", "value": "1"}]
+    assert step["spec"]["traffic"] == [{"latestRevision": True, "percent": 100}]
+    assert step["metadata"]["annotations"]["maxcloud.dev/generation"] == "3"
+
+
+def test_traffic_stays_while_a_lost_revision_is_made_anew() -> None:
+    before = live(traffic=CANARY)
+    written = replacement(before, restored(before))
+    assert written is not None
+    assert manifests.is_restoring(written)
+    assert written["spec"]["traffic"] == before["spec"]["traffic"]
+
+
+def test_what_was_made_anew_is_followed_by_what_is_wanted() -> None:
+    written = replacement(restored(None), wanted(traffic=CANARY))
+    assert written is not None
+    assert not manifests.is_restoring(written)
+    assert written["spec"] == wanted(traffic=CANARY)["spec"]
+
+
+def test_a_restoring_object_is_never_taken_for_the_wanted_one() -> None:
+    step = live(traffic=CANARY)
+    step["metadata"]["annotations"]["maxcloud.dev/restores"] = "shop-00001"
+    written = replacement(step, wanted(traffic=CANARY))
+    assert written is not None
+    assert not manifests.is_restoring(written)
 
 
 def test_an_older_generation_never_overwrites_a_newer() -> None:

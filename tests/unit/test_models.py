@@ -35,7 +35,8 @@ def test_a_merge_patch(patch: dict[str, Any], changed: dict[str, Any]) -> None:
 
 
 def test_a_patch_can_say_everything_that_a_deploy_can_but_the_name() -> None:
-    assert set(UpdateRequest.model_fields) == {*ServiceSettings.model_fields, "image"}
+    beside = {"image", "traffic"}
+    assert set(UpdateRequest.model_fields) == {*ServiceSettings.model_fields, *beside}
 
 
 def test_a_client_ignores_what_a_newer_api_adds() -> None:

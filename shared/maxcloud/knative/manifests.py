@@ -1,12 +1,12 @@
 """From a service's template to its Knative Service, and what must be written to get there. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from maxcloud import names
 from maxcloud.errors import MaxCloudError
-from maxcloud.models import Template
+from maxcloud.models import LATEST, Template, TrafficShare
 
 Manifest = dict[str, Any]
 
@@ -14,6 +14,9 @@ MANAGED = "maxcloud.dev/managed"
 ORG = "maxcloud.dev/org"
 SERVICE_ID = "maxcloud.dev/service-id"
 GENERATION = "maxcloud.dev/generation"
+
+# On an object that runs an older revision for a moment, only to have that made anew.
+RESTORES = "maxcloud.dev/restores"
 
 # How long a container may take until it answers on its port.
 START_SECONDS = 120
@@ -46,6 +49,7 @@ class Wanted:
     generation: int
     revision: str
     template: Template
+    traffic: tuple[TrafficShare, ...]
 
 
 def service(wanted: Wanted) -> Manifest:
@@ -81,9 +85,38 @@ def service(wanted: Wanted) -> Manifest:
                     "containers": [_container(template)],
                 },
             },
-            "traffic": [{"latestRevision": True, "percent": 100}],
+            "traffic": [_target(share) for share in wanted.traffic],
         },
     }
+
+
+def restoring(wanted: Wanted, revision: str, template: Template, live: Manifest | None) -> Manifest:
+    """Return the Knative Service that makes a lost revision anew; `wanted` is to follow.
+
+    Knative makes revisions of the newest template alone. Until all are there, the traffic stays
+    where the `live` object has it.
+    """
+    step = service(replace(wanted, revision=revision, template=template))
+    step["metadata"]["annotations"][RESTORES] = revision
+    if live is None:
+        step["spec"]["traffic"] = [{"latestRevision": True, "percent": 100}]
+    else:
+        step["spec"]["traffic"] = live["spec"]["traffic"]
+    return step
+
+
+def is_restoring(live: Manifest) -> bool:
+    """Tell whether an object is only on its way to what it is to be."""
+    return RESTORES in live["metadata"].get("annotations", {})
+
+
+def _target(share: TrafficShare) -> Manifest:
+    target: Manifest = {"latestRevision": share.revision == LATEST, "percent": share.percent}
+    if share.revision != LATEST:
+        target["revisionName"] = share.revision
+    if share.tag:
+        target["tag"] = share.tag
+    return target
 
 
 def _container(template: Template) -> Manifest:
@@ -157,6 +190,7 @@ def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
     Raises Superseded for a `live` of a newer generation, Occupied for one that is not ours.
     """
     labels = live["metadata"].get("labels", {})
+    annotations = live["metadata"].get("annotations", {})
     if labels.get(SERVICE_ID) != wanted["metadata"]["labels"][SERVICE_ID]:
         raise Occupied(f"the namespace has another object named {live['metadata']['name']}")
     if generation_of(live) > generation_of(wanted):
@@ -168,19 +202,33 @@ def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
         # that is missing nor a newer version of `service` above is a reason to.
         template = lives
     wanted = {**wanted, "spec": {**wanted["spec"], "template": template}}
-    if _contains(live, wanted):
+    if (
+        _contains(live, wanted)
+        and _same_traffic(live, wanted)
+        and is_restoring(live) == is_restoring(wanted)
+    ):
         return None
+    # Knative refuses a write that drops its own annotations (who created the object).
+    kept = {key: value for key, value in annotations.items() if key != RESTORES}
     metadata = {
         **live["metadata"],
         "labels": {**labels, **wanted["metadata"]["labels"]},
-        # Knative refuses a write that drops its own annotations (who created the object).
-        "annotations": {
-            **live["metadata"].get("annotations", {}),
-            **wanted["metadata"]["annotations"],
-        },
+        "annotations": {**kept, **wanted["metadata"]["annotations"]},
     }
     metadata.pop("managedFields", None)
     return {**wanted, "metadata": metadata}
+
+
+def _same_traffic(live: Manifest, wanted: Manifest) -> bool:
+    """Tell whether traffic is the same; a tag that is too many counts, unlike elsewhere."""
+
+    def targets(manifest: Manifest) -> list[tuple[Any, ...]]:
+        return [
+            (each.get("revisionName"), each.get("percent") or 0, each.get("tag"))
+            for each in manifest["spec"].get("traffic", [])
+        ]
+
+    return targets(live) == targets(wanted)
 
 
 def _contains(live: object, wanted: object) -> bool:

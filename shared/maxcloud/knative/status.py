@@ -14,6 +14,9 @@ from maxcloud.models import ServiceStatus
 
 Condition = dict[str, Any]
 
+# route_lifecycle.go: a revision that has traffic is not there, or could never start.
+REVISION_MISSING = "RevisionMissing"
+
 # The kubelet's words: kubernetes/pkg/kubelet/images/types.go.
 _PULL_FAILURES = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"}
 
@@ -40,20 +43,29 @@ def newest_revision(ksvc: Manifest) -> str | None:
     return name
 
 
-def is_ready(ksvc: Manifest) -> bool:
-    """Tell whether all is well, so that nothing more needs to be asked."""
-    return _verdict_of_service(ksvc)[0] == ServiceStatus.READY
+def is_ready(ksvc: Manifest, *, only_routes: bool = False) -> bool:
+    """Tell whether all is well, so that nothing more needs to be asked.
+
+    With `only_routes` it is when the traffic flows as it is to: a newest revision that failed
+    before takes nothing from a rollback.
+    """
+    return _verdict_of_service(ksvc, only_routes=only_routes)[0] == ServiceStatus.READY
 
 
 def observe(
-    ksvc: Manifest, revision: Manifest | None, pods: list[Manifest], now: datetime
+    ksvc: Manifest,
+    revision: Manifest | None,
+    pods: list[Manifest],
+    now: datetime,
+    *,
+    only_routes: bool = False,
 ) -> Observed:
     """Return what an object says at the time `now`, with its newest revision and that one's pods.
 
     A revision hears of its pods only when its Deployment changes, so a container that cannot
     start would be told at the deadline: the pods say it now.
     """
-    status, reason, message = _verdict_of_service(ksvc)
+    status, reason, message = _verdict_of_service(ksvc, only_routes=only_routes)
     if status == ServiceStatus.FAILED:
         reason, message = _verdict_of_revision(revision or {}) or (reason, message)
         if reason == "Unschedulable" and _is_starting(revision or {}, now):
@@ -81,13 +93,20 @@ def _is_starting(revision: Manifest, now: datetime) -> bool:
     )
 
 
-def _verdict_of_service(ksvc: Manifest) -> tuple[ServiceStatus, str, str]:
+def _verdict_of_service(ksvc: Manifest, *, only_routes: bool) -> tuple[ServiceStatus, str, str]:
     seen = ksvc.get("status", {}).get("observedGeneration") == ksvc["metadata"]["generation"]
-    ready = _condition(ksvc, "Ready")
+    ready = _condition(ksvc, "RoutesReady" if only_routes else "Ready")
     if seen and ready.get("status") == "True":
         return ServiceStatus.READY, "", ""
     if seen and ready.get("status") == "False":
-        return ServiceStatus.FAILED, ready.get("reason", "Failed"), ready.get("message", "")
+        reason, said = ready.get("reason", "Failed"), ready.get("message", "")
+        if untaken := re.fullmatch(
+            r'Revision "(\S+)" (failed to become ready|.*not found)\.', said
+        ):
+            said = f"{untaken[1]} takes no traffic, because it could never start: choose another"
+        return ServiceStatus.FAILED, reason, said
+    if only_routes:
+        return ServiceStatus.PENDING, "RevisionCreated", ""
     started = seen and _condition(ksvc, "ConfigurationsReady").get("status") == "True"
     return ServiceStatus.PENDING, "InstanceStarted" if started else "RevisionCreated", ""
 

@@ -49,9 +49,12 @@ async def delayed(db: Database, row: ServiceRow, message: str) -> ServiceRow | N
     return await _guarded(db, "delayed", row, message=message)
 
 
-async def failed(db: Database, row: ServiceRow, reason: str, message: str) -> ServiceRow | None:
+async def failed(
+    db: Database, row: ServiceRow, reason: str, message: str, *, image_refused: bool = False
+) -> ServiceRow | None:
     """Give this generation up for a reason that no repetition mends."""
-    return await _guarded(db, "failed", row, reason=reason, message=message)
+    values = {"reason": reason, "message": message, "image_refused": image_refused}
+    return await _guarded(db, "failed", row, **values)
 
 
 async def observed(

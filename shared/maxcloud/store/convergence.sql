@@ -34,7 +34,7 @@ returning *
 -- failed --
 update services
 set status = 'failed', reason = %(reason)s, message = %(message)s,
-    observed_generation = generation, updated_at = now()
+    image_refused = image_refused or %(image_refused)s, observed_generation = generation, updated_at = now()
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status = 'pending'
 returning *
 
@@ -43,8 +43,9 @@ update services
 set status = %(status)s, reason = %(reason)s, message = %(message)s,
     observed_generation =
         case when %(status)s in ('ready', 'failed') then generation else observed_generation end,
-    ready_revision = %(ready_revision)s, cluster_created = %(cluster_created)s,
-    cluster_version = %(cluster_version)s, updated_at = now()
+    -- An object that was made anew has none yet: then the last one known is to come back.
+    ready_revision = coalesce(%(ready_revision)s, ready_revision),
+    cluster_created = %(cluster_created)s, cluster_version = %(cluster_version)s, updated_at = now()
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
     and (
         (coalesce(cluster_created, '-infinity'), cluster_version)
@@ -59,8 +60,8 @@ returning *
 
 -- serving_observed --
 update services
-set ready_revision = %(ready_revision)s, cluster_created = %(cluster_created)s,
-    cluster_version = %(cluster_version)s
+set ready_revision = coalesce(%(ready_revision)s, ready_revision),
+    cluster_created = %(cluster_created)s, cluster_version = %(cluster_version)s
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s
     and (coalesce(cluster_created, '-infinity'), cluster_version)
         < (%(cluster_created)s, %(cluster_version)s)

@@ -1,14 +1,17 @@
 """Transactions on PostgreSQL, each bound to one organisation, and the seam for its errors."""
 
+import dataclasses
 import functools
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import RowMaker
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from maxcloud.errors import APIError, NameTaken, Unavailable
@@ -23,6 +26,8 @@ CONNECTIONS_MAX = 5
 _CONSTRAINTS: dict[str, APIError] = {
     "services_name_key": NameTaken("a service of this name exists already", field="name"),
 }
+
+Row = TypeVar("Row")
 
 
 class Database:
@@ -97,3 +102,21 @@ def statements(noun: str) -> dict[str, str]:
     text = (Path(__file__).parent / f"{noun}.sql").read_text(encoding="utf-8")
     parts = re.split(r"^-- (\w+) --$", text, flags=re.MULTILINE)
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def rows_of(kind: type[Row]) -> Callable[[AsyncCursor[Any]], RowMaker[Row]]:
+    """Return the mapper to a dataclass whose fields are a table's columns.
+
+    A newer schema's columns are ignored, so that an upgrade migrates before it rolls out.
+    """
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+
+    def factory(cursor: AsyncCursor[Any]) -> RowMaker[Row]:
+        columns = [column.name for column in cursor.description or ()]
+
+        def make(values: Sequence[Any]) -> Row:
+            return kind(**{c: v for c, v in zip(columns, values, strict=True) if c in known})
+
+        return make
+
+    return factory

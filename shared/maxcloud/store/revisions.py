@@ -5,12 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from maxcloud import names
 from maxcloud.models import Revision, Template
-from maxcloud.store.database import Database, statements
+from maxcloud.store.database import Database, rows_of, statements
 from maxcloud.store.services import ServiceRow
 
 _SQL = statements("revisions")
@@ -30,13 +29,20 @@ class RevisionRow:
     template: dict[str, Any]
     created_by: str
     created_at: datetime
+    ready_at: datetime | None
 
-    def public(self, serving: str | None) -> Revision:
-        """Return the revision as the API shows it; `serving` is the one that has the traffic."""
-        shown = {
-            field: getattr(self, field) for field in Revision.model_fields if field != "traffic"
-        }
-        return Revision(**shown, traffic=100 if self.name == serving else 0)
+    @property
+    def runs(self) -> Template:
+        """What it runs, as it was when it was made."""
+        return Template.model_construct(**self.template)
+
+    def public(self, traffic: int) -> Revision:
+        """Return the revision as the API shows it; `traffic` is its percentage."""
+        fields = Revision.model_fields.keys() - {"traffic"}
+        return Revision(**{field: getattr(self, field) for field in fields}, traffic=traffic)
+
+
+_revision_row = rows_of(RevisionRow)
 
 
 async def choose(db: Database, row: ServiceRow, template: Template) -> RevisionRow:
@@ -46,7 +52,7 @@ async def choose(db: Database, row: ServiceRow, template: Template) -> RevisionR
     """
     wanted = template.model_dump(mode="json")
     async with db.tenant(row.org_id) as connection:
-        cursor = connection.cursor(row_factory=class_row(RevisionRow))
+        cursor = connection.cursor(row_factory=_revision_row)
         key = {"org_id": row.org_id, "service_id": row.id}
         await cursor.execute(_SQL["latest"], key)
         latest = await cursor.fetchone()
@@ -69,9 +75,34 @@ async def choose(db: Database, row: ServiceRow, template: Template) -> RevisionR
     return added
 
 
+async def newest(db: Database, row: ServiceRow) -> RevisionRow | None:
+    """Return a service's newest revision, or None when it never had one."""
+    found = await _all(db, "latest", row.org_id, row.id)
+    return found[0] if found else None
+
+
+async def named(db: Database, row: ServiceRow, names: set[str]) -> list[RevisionRow]:
+    """Return those of a service's revisions that have one of these names, oldest first."""
+    return await _all(db, "named", row.org_id, row.id, names=list(names))
+
+
 async def of_service(db: Database, org_id: UUID, service_id: UUID) -> list[RevisionRow]:
     """Return a service's revisions, newest first."""
+    return await _all(db, "of_service", org_id, service_id)
+
+
+async def became_ready(db: Database, row: ServiceRow, name: str) -> None:
+    """Keep that a revision can serve, the first time that it is said."""
+    async with db.tenant(row.org_id) as connection:
+        values = {"org_id": row.org_id, "service_id": row.id, "name": name}
+        await connection.execute(_SQL["became_ready"], values)
+
+
+async def _all(
+    db: Database, statement: str, org_id: UUID, service_id: UUID, **values: object
+) -> list[RevisionRow]:
     async with db.tenant(org_id) as connection:
-        cursor = connection.cursor(row_factory=class_row(RevisionRow))
-        await cursor.execute(_SQL["of_service"], {"org_id": org_id, "service_id": service_id})
+        cursor = connection.cursor(row_factory=_revision_row)
+        key = {"org_id": org_id, "service_id": service_id}
+        await cursor.execute(_SQL[statement], {**key, **values})
         return await cursor.fetchall()

@@ -17,3 +17,12 @@ returning *
 select * from revisions
 where org_id = %(org_id)s and service_id = %(service_id)s
 order by generation desc
+
+-- named --
+select * from revisions
+where org_id = %(org_id)s and service_id = %(service_id)s and name = any(%(names)s)
+order by generation
+
+-- became_ready --
+update revisions set ready_at = now()
+where org_id = %(org_id)s and service_id = %(service_id)s and name = %(name)s and ready_at is null

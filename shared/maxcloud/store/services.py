@@ -1,29 +1,29 @@
 """The rows of services, as tenants write and read them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection, AsyncCursor
-from psycopg.rows import RowMaker
 from psycopg.types.json import Jsonb
 
-from maxcloud import names
+from maxcloud import names, traffic
 from maxcloud.errors import InvalidField, NameTaken, NotFound, ServiceDeleting
 from maxcloud.models import (
+    LATEST,
     DeployRequest,
     Service,
     ServiceHint,
     ServiceSettings,
     ServiceStatus,
     Template,
+    TrafficShare,
     TrafficTarget,
     UpdateRequest,
     merge,
 )
-from maxcloud.store.database import Database, statements
+from maxcloud.store.database import Database, rows_of, statements
 
 DEFAULT_PORT = 8080
 
@@ -40,6 +40,7 @@ class ServiceRow:
     image: str
     digest: str | None
     exposed_port: int | None
+    image_refused: bool
     port: int
     command: list[str]
     args: list[str]
@@ -80,7 +81,22 @@ class ServiceRow:
     @property
     def is_given_up(self) -> bool:
         """Whether the newest generation failed before it could reach the cluster."""
-        return self.is_settled and self.digest is None
+        return self.is_settled and self.image_refused and self.status == ServiceStatus.FAILED
+
+    @property
+    def shares(self) -> list[TrafficShare]:
+        """Where the requests are to go."""
+        return [TrafficShare.model_construct(**share) for share in self.traffic]
+
+    @property
+    def only_routes(self) -> bool:
+        """Whether this generation made no revision and waits for none: it moves traffic."""
+        made = names.revision_name(self.name, self.generation)
+        return self.latest_revision != made and not traffic.follows_latest(self.shares)
+
+    def percent_of(self, revision: str) -> int:
+        """Return how much of the requests one of its revisions gets."""
+        return traffic.percent_of(self.shares, revision, self.ready_revision)
 
     def template(self, image: str) -> Template:
         """Return what a revision of this row runs; `image` is the reference with its digest."""
@@ -101,12 +117,20 @@ class ServiceRow:
     def public(self, domain: str) -> Service:
         """Return the service as the API shows it."""
         shown = {field: getattr(self, field) for field in _PUBLIC}
-        traffic = [TrafficTarget.model_validate(target) for target in self.traffic]
-        return Service(**{**shown, "traffic": traffic, "url": names.url(self.name, domain)})
+        targets = [
+            TrafficTarget(
+                **share.model_dump(),
+                url=names.tag_url(self.name, share.tag, domain) if share.tag else None,
+            )
+            for share in self.shares
+        ]
+        return Service(**{**shown, "traffic": targets, "url": names.url(self.name, domain)})
 
 
-_COLUMNS = frozenset(field.name for field in fields(ServiceRow))
-_PUBLIC = _COLUMNS & frozenset(Service.model_fields)
+# The one mapper of the table.
+service_row = rows_of(ServiceRow)
+
+_PUBLIC = {field.name for field in fields(ServiceRow)} & Service.model_fields.keys()
 
 
 async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> ServiceRow:
@@ -145,16 +169,19 @@ async def update(
     """Merge what the caller sent into a service and make it the next generation.
 
     An image that was sent is resolved again; a patch that changes nothing else writes nothing.
-    Raises NotFound, ServiceDeleting, or InvalidField for a rule that only the merged whole breaks.
+    Raises NotFound, ServiceDeleting, or InvalidField for a rule that only the merged whole breaks
+    and for traffic to a revision that is not this service's.
     """
-    sent = patch.model_dump(exclude_unset=True)
+    sent = patch.model_dump(exclude_unset=True, exclude={"image", "traffic"})
     async with db.tenant(org_id) as connection:
         row = await _find(connection, "find_and_lock", org_id, id_or_name)
         if row.status == ServiceStatus.DELETING:
             raise ServiceDeleting("this service is being deleted")
-        image = sent.pop("image", None)
+        image = patch.image if "image" in patch.model_fields_set else None
         settings = _validated(merge(row.settings, sent))
-        if image is None and settings == row.settings:
+        is_deploy = image is not None or settings != row.settings
+        shares = await _shares(connection, row, patch, is_deploy=is_deploy)
+        if not is_deploy and shares == row.shares:
             return row
         written = await _one(
             connection,
@@ -162,7 +189,8 @@ async def update(
             org_id,
             id=row.id,
             image=image or row.image,
-            resolve=image is not None,
+            resolve=image is not None or (is_deploy and row.image_refused),
+            traffic=Jsonb([share.model_dump(exclude_none=True) for share in shares]),
             updated_by=by,
             **_settings(settings),
         )
@@ -170,24 +198,29 @@ async def update(
     return written
 
 
+async def _shares(
+    connection: AsyncConnection, row: ServiceRow, patch: UpdateRequest, *, is_deploy: bool
+) -> list[TrafficShare]:
+    """Return where the requests go after a patch."""
+    if "traffic" not in patch.model_fields_set:
+        is_ready = row.is_settled and row.latest_revision == row.ready_revision
+        newest = row.latest_revision if is_ready else None
+        return traffic.after_deploy(row.shares, newest) if is_deploy else row.shares
+    shares = traffic.tidied(patch.traffic or traffic.all_to(LATEST))
+    wanted = traffic.needed(shares, None)
+    cursor = await connection.execute(
+        _SQL["revision_names"], {"org_id": row.org_id, "id": row.id, "names": list(wanted)}
+    )
+    if unknown := sorted(wanted - {name for (name,) in await cursor.fetchall()}):
+        raise InvalidField(f"revision {unknown[0]} is not one of {row.name}", field="revision")
+    return shares
+
+
 async def mark_deleting(db: Database, org_id: UUID, id_or_name: str, by: str) -> ServiceRow:
     """Let a service go; one that is going already is returned as it is. Raises NotFound."""
     async with db.tenant(org_id) as connection:
         row = await _find(connection, "find_and_lock", org_id, id_or_name)
         return await _one(connection, "mark_deleting", org_id, id=row.id, updated_by=by) or row
-
-
-def service_row(cursor: AsyncCursor[Any]) -> RowMaker[ServiceRow]:
-    """Map rows of services; the one mapper of the table.
-
-    A newer schema's columns are ignored, so that an upgrade migrates before it rolls out.
-    """
-    columns = [column.name for column in cursor.description or ()]
-
-    def make(values: Sequence[Any]) -> ServiceRow:
-        return ServiceRow(**{c: v for c, v in zip(columns, values, strict=True) if c in _COLUMNS})
-
-    return make
 
 
 def _settings(settings: ServiceSettings) -> dict[str, object]:

@@ -30,9 +30,11 @@ update services
 set image = %(image)s,
     digest = case when %(resolve)s then null else digest end,
     exposed_port = case when %(resolve)s then null else exposed_port end,
+    image_refused = image_refused and not %(resolve)s,
     port = %(port)s, command = %(command)s, args = %(args)s, env_vars = %(env_vars)s,
     min_scale = %(min_scale)s, max_scale = %(max_scale)s, concurrency = %(concurrency)s,
     cpu = %(cpu)s, memory = %(memory)s, timeout_seconds = %(timeout_seconds)s,
+    traffic = %(traffic)s,
     generation = generation + 1, status = 'pending', reason = 'Accepted', message = '',
     attempts = 0, next_attempt_at = now() + interval '30 seconds',
     updated_by = %(updated_by)s, updated_at = now()
@@ -46,3 +48,7 @@ set status = 'deleting', reason = '', message = '', generation = generation + 1,
     updated_by = %(updated_by)s, updated_at = now()
 where org_id = %(org_id)s and id = %(id)s and status <> 'deleting'
 returning *
+
+-- revision_names --
+select name from revisions
+where org_id = %(org_id)s and service_id = %(id)s and name = any(%(names)s)
