@@ -132,7 +132,8 @@ async def first_lost(
     if not needed:
         return None
     for revision in await revisions.named(call.db, row, needed):
-        if live is None or await cluster.get_revision(wanted.namespace, revision.name) is None:
+        there = live and await cluster.get_revision(wanted.namespace, revision.name)
+        if live is None or there is None or not manifests.is_revision_of(there, live):
             return revision
     return None
 

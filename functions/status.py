@@ -40,8 +40,8 @@ async def on_change(call: Call, event: Event) -> None:
     if row is None or call.config.namespace_of(row.org_id) != changed.namespace:
         return
     await look(call, row)
-    if event.type.endswith(".delete") and row.status != ServiceStatus.DELETING:
-        # Somebody deleted it behind our back: the tenant still wants it.
+    if event.type.endswith(".delete") and await rows.lost(call.db, row, "it was deleted"):
+        # Behind our back: the tenant still wants it.
         call.hint(Type.DEPLOY_REQUESTED, row.hint())
 
 
@@ -86,6 +86,9 @@ async def keep(call: Call, row: ServiceRow, seen: knative.Observed) -> None:
     if seen.generation != row.generation:
         await rows.serving_observed(call.db, row, seen.ready_revision, seen.version)
         return
+    if seen.reason == knative.RESTORING:
+        await rows.lost(call.db, row, seen.message)  # the sweep says the rest
+        return
     if seen.status == ServiceStatus.PENDING and row.is_settled:
         return  # a route that is written anew does not make a ready service pending
     kept = await rows.observed(
@@ -99,9 +102,6 @@ async def keep(call: Call, row: ServiceRow, seen: knative.Observed) -> None:
     )
     if kept is None or (kept.status, kept.is_settled) == (row.status, row.is_settled):
         return
-    if kept.reason == knative.REVISION_MISSING:
-        # Knative let go of a revision that has traffic: `reconcile` makes it anew.
-        call.hint(Type.DEPLOY_REQUESTED, kept.hint())
     if kept.status == ServiceStatus.READY:
         call.hint(Type.SERVICE_READY, kept.hint())
     elif kept.status == ServiceStatus.FAILED:

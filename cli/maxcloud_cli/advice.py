@@ -13,6 +13,8 @@ import typer
 from maxcloud import client, errors
 from maxcloud_cli import output
 from maxcloud_cli.commands.dev import EngineMissing
+from maxcloud_cli.commands.revisions import NothingOlder
+from maxcloud_cli.pages import still_serving
 from maxcloud_cli.request import option_of
 from maxcloud_cli.waiting import DeployFailed, StillGoing
 
@@ -87,8 +89,8 @@ def _of_failed_deploy(service: "Service") -> Advice:
     if service.status == "deleting":
         return Advice(f"{service.name} is being deleted", "deploy it again when it is gone")
     first, *further = service.message.splitlines() or ["the platform gave no reason"]
-    if service.ready_revision:
-        further.append(f"{service.ready_revision} still serves.")
+    if serves := still_serving(service):
+        further.append(f"{serves} still serves.")
     hint = _HINTS.get(service.reason.rstrip("0123456789"))
     return Advice(
         f"{service.name} failed ({service.reason or service.status}): {first}",
@@ -105,6 +107,7 @@ _HINTS = {
     "ExitCode": "the container ended by itself; run it locally with the same variables to see why",
     "OOMKilled": "give it more with --memory",
     "Unschedulable": "ask for less with --cpu or --memory, or ask the operator for room",
+    "RevisionMissing": "`maxcloud revisions {name}` shows which ones can serve",
     "NoContainerEngine": "the sample runs without one: maxcloud deploy maxcloud.local/hello",
     "NotListening": "listen on 0.0.0.0 at $PORT, or name the container's port with --port",
 }
@@ -139,6 +142,7 @@ _ADDRESS = "check the address in --api-url or MAXCLOUD_API_URL"
 
 # The first class that fits: the sentence where it is not the error's own, hint, exit code.
 _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
+    (NothingOlder, "", "`maxcloud revisions SERVICE` shows what there is", FAILED),
     (client.InvalidSetting, "", "see --api-url and --api-key", WRONG_USAGE),
     (client.NoAnswer, "", "try again; if this was a change, it may have taken effect", FAILED),
     (client.ConnectionFailed, "", f"is it running there? {_ADDRESS}", FAILED),

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from maxcloud_cli.commands import dev, services, version
+from maxcloud_cli.commands import dev, revisions, services, version
 from maxcloud_cli.settings import before_the_command
 
 app = typer.Typer(
@@ -20,6 +20,9 @@ app.command("deploy", epilog=services.DEPLOY_EXAMPLES)(services.deploy)
 app.command("list")(services.list_services)
 app.command("describe")(services.describe)
 app.command("delete")(services.delete)
+app.command("revisions")(revisions.revisions)
+app.command("rollback")(revisions.rollback)
+app.command("traffic", epilog=revisions.TRAFFIC_EXAMPLES)(revisions.traffic)
 app.command("dev")(dev.dev)
 app.command("version")(version.version)
 

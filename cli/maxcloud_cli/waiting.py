@@ -25,7 +25,7 @@ class DeployFailed(Exception):
 
 
 class StillGoing(Exception):
-    """Nobody waits any longer, and what was asked goes on: `what` is deploy or deletion.
+    """Nobody waits any longer, and what was asked goes on: `what` is deploy, move or deletion.
 
     `interrupted` tells the person's Ctrl-C from the end of the wait. `accepted` is False when
     the API had not answered yet.
@@ -61,6 +61,23 @@ def until_deployed(
         if done and service.status == "ready":
             return service
     raise StillGoing("deploy", written.name)
+
+
+def until_moved(
+    client: "Client", written: "Service", progress: Progress, limit: float
+) -> "Service":
+    """Return the service once its traffic flows as written; raises as `until_deployed`."""
+    for service in _states(client, written, limit):
+        if service.observed_generation >= written.generation:
+            if service.status != "ready":
+                progress.show([Step("failed", service.reason, failed=True)])
+                raise DeployFailed(service)
+            progress.show([Step("traffic moved")])
+            return service
+        if service.status == "deleting":
+            raise DeployFailed(service)
+        progress.show([], "the routes")
+    raise StillGoing("move", written.name)
 
 
 def until_deleted(client: "Client", service: "Service", progress: Progress, limit: float) -> None:

@@ -221,6 +221,21 @@ class Service(Answer):
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def newest_ready(self) -> str | None:
+        """The newest revision, when it is ready and no write is under way."""
+        is_settled = self.observed_generation == self.generation
+        is_ready = is_settled and self.latest_revision == self.ready_revision
+        return self.latest_revision if is_ready else None
+
+    @property
+    def shares(self) -> list[TrafficShare]:
+        """The traffic as it can be written back."""
+        return [
+            TrafficShare.model_construct(revision=each.revision, percent=each.percent, tag=each.tag)
+            for each in self.traffic
+        ]
+
 
 class Revision(Answer):
     """One immutable state of a service's container.

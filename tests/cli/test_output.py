@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from maxcloud.models import Revision, Service
-from maxcloud_cli.output import Format, as_data, service_page, services_table
+from maxcloud_cli.output import Format, as_data
+from maxcloud_cli.pages import service_page, services_table
 from tests.cli import scripted
 
 
@@ -47,8 +48,9 @@ def test_a_page_tells_all_of_a_service() -> None:
         "                  B=2",
         "Concurrency:      no limit",
         "Created:          2026-11-22 12:00:00 UTC",
-        "latest   100 %",
-        "shop-00001  100 %    nginx:1.29  sha256:1a2b3c4d5e6f  2026-11-22 12:00",
+        "latest      100 %",
+        "shop-00001  100 %    no     nginx:1.29  sha256:1a2b3c4d5e6f  2026-11-22 12:00  "
+        "ada@example.com",
     ]:
         assert line in lines
     fields_of_tables = {"traffic"}

@@ -83,7 +83,7 @@ def test_a_deploy_is_followed_from_the_row_to_the_url(maxcloud: Maxcloud, cluste
     ]
     page = maxcloud("describe", "shop").out
     assert "Environment:      A=1\n" in page
-    assert "latest   100 %\n" in page
+    assert "latest      100 %\n" in page
 
 
 def test_a_change_keeps_what_is_not_given(maxcloud: Maxcloud, cluster: Cluster) -> None:

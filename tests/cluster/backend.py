@@ -52,6 +52,14 @@ class Cluster:
             for item in self._items(kind, service)
         ]
 
+    def revisions(self, service: str) -> list[str]:
+        """Return the names of a service's revisions, in order."""
+        return sorted(item["metadata"]["name"] for item in self._items("revisions", service))
+
+    def delete_behind_our_back(self, service: str) -> None:
+        """Delete a Knative Service with kubectl."""
+        kubectl("delete", "ksvc", service, "-n", NAMESPACE, "--wait=false")
+
     def _items(self, kind: str, service: str) -> list[dict[str, dict[str, str]]]:
         listed = json.loads(kubectl("get", kind, "-n", NAMESPACE, "-o", "json"))["items"]
         label = "serving.knative.dev/service"

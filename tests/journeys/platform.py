@@ -33,6 +33,12 @@ class Backend(Protocol):
     def left_behind(self, service: str) -> list[str]:
         """Return what the cluster still has of a service."""
 
+    def revisions(self, service: str) -> list[str]:
+        """Return the names of the revisions that the cluster has of a service."""
+
+    def delete_behind_our_back(self, service: str) -> None:
+        """Delete a service's Knative Service as somebody with kubectl would."""
+
 
 @dataclass(frozen=True)
 class Done:

@@ -110,6 +110,17 @@ class Engine:
             if service in {item["metadata"]["name"], item["metadata"].get("labels", {}).get(label)}
         ]
 
+    def revisions(self, service: str) -> list[str]:
+        """Return the names of a service's revisions, in order."""
+        label = f"serving.knative.dev/service={service}"
+        params = {"labelSelector": label}
+        listed = self.kubernetes("GET", f"{SERVING}/revisions", params=params)["items"]
+        return sorted(item["metadata"]["name"] for item in listed)
+
+    def delete_behind_our_back(self, service: str) -> None:
+        """Delete a Knative Service through the Kubernetes API."""
+        self.kubernetes("DELETE", f"{SERVING}/services/{service}")
+
     def kubernetes(self, method: str, path: str, **options: Any) -> Any:
         """Ask the engine's Kubernetes API as kubectl does."""
         config = yaml.safe_load((self.data / "kubeconfig").read_text(encoding="utf-8"))

@@ -7,7 +7,8 @@ from maxcloud.models import LATEST, ServiceStatus, TrafficShare
 from maxcloud.store import convergence, revisions
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow
-from tests.store.support import DIGEST, created, loaded, patched, seen
+from tests.conftest import TestDatabase
+from tests.store.support import DIGEST, created, execute, loaded, patched, seen
 
 pytestmark = pytest.mark.anyio
 
@@ -103,3 +104,28 @@ async def test_what_serves_is_known_until_another_revision_does(
     row = await patched(db, env_vars={"N": "3"})
     await seen(worker, row, ServiceStatus.PENDING, version=9, ready_revision=None)
     assert (await loaded(db, row)).ready_revision == "shop-00002"
+
+
+async def test_what_the_cluster_has_lost_is_pending_again(
+    db: Database, worker: Database, second: ServiceRow, database: TestDatabase
+) -> None:
+    # Nothing that was never written there can be lost.
+    assert await convergence.lost(worker, second, "it was deleted") is None
+    await convergence.applied(worker, second, 7)
+    open_again = await convergence.lost(worker, second, "it was deleted")
+    assert open_again is not None
+    assert (open_again.status, open_again.reason) == (ServiceStatus.PENDING, "RestoringRevision")
+    assert not open_again.is_settled
+    assert await convergence.lost(worker, second, "it was deleted") is None
+    execute(database.owner, "update services set next_attempt_at = now()")
+    claimed = await convergence.claim_unconverged_across_tenants(worker, 10)
+    assert [row.id for row in claimed] == [second.id]
+
+
+async def test_what_was_given_up_stays_so_when_the_rest_is_lost(
+    db: Database, worker: Database, second: ServiceRow
+) -> None:
+    await convergence.applied(worker, second, 7)
+    bad = await patched(db, image="nginx:nosuch")
+    assert await convergence.failed(worker, bad, "ImageNotFound", "", image_refused=True)
+    assert await convergence.lost(worker, bad, "it was deleted") is None

@@ -313,6 +313,22 @@ def test_a_restoring_object_is_never_taken_for_the_wanted_one() -> None:
     assert not manifests.is_restoring(written)
 
 
+@pytest.mark.parametrize(
+    ("made", "going", "is_ours"),
+    [
+        ("2026-01-01T00:00:00Z", False, True),
+        ("2026-01-01T00:00:01Z", False, True),
+        ("2026-01-01T00:00:01Z", True, False),
+        ("2025-12-31T23:59:59Z", False, False),
+    ],
+)
+def test_a_revision_of_a_service_that_was_deleted_is_no_revision_of_the_new_one(
+    made: str, going: bool, is_ours: bool
+) -> None:
+    metadata = {"creationTimestamp": made} | ({"deletionTimestamp": made} if going else {})
+    assert manifests.is_revision_of({"metadata": metadata}, live()) == is_ours
+
+
 def test_an_older_generation_never_overwrites_a_newer() -> None:
     with pytest.raises(Superseded):
         replacement(live(4), wanted(3))

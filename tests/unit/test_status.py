@@ -260,3 +260,37 @@ def test_a_pod_tells_before_the_deadline_what_keeps_it_from_starting(
 def test_what_a_pod_tells_does_not_outdo_a_service_that_is_ready() -> None:
     broken = pod("CrashLoopBackOff", exitCode=1)
     assert observe(ksvc(condition("Ready", "True")), None, [broken], MADE).status == READY
+
+
+LOST = 'Revision "shop-00001" referenced in traffic not found.'
+NEVER = 'Revision "shop-00001" failed to become ready.'
+
+
+@pytest.mark.parametrize(
+    ("routes", "told"),
+    [
+        (condition("RoutesReady", "True"), (READY, "", "")),
+        (condition("RoutesReady", "Unknown"), (PENDING, "RevisionCreated", "")),
+        (
+            condition("RoutesReady", "False", "RevisionMissing", LOST),
+            (PENDING, "RestoringRevision", "shop-00001 is made anew"),
+        ),
+        (
+            condition("RoutesReady", "False", "RevisionMissing", NEVER),
+            (
+                FAILED,
+                "RevisionMissing",
+                "shop-00001 takes no traffic, because it never started: choose another",
+            ),
+        ),
+    ],
+)
+def test_moved_traffic_waits_for_the_routes_alone(
+    routes: dict[str, str], told: tuple[ServiceStatus, str, str]
+) -> None:
+    """The newest revision may have failed long ago."""
+    moved = ksvc(routes, condition("ConfigurationsReady", "False"), NOT_READY)
+    seen = observe(moved, None, [], MADE, only_routes=True)
+    assert (seen.status, seen.reason, seen.message) == told
+    assert is_ready(moved, only_routes=True) == (told[0] == READY)
+    assert not is_ready(moved)

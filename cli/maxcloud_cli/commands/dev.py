@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from maxcloud_cli import output
+from maxcloud_cli import output, pages
 from maxcloud_cli.commands.services import deploy_and_wait
 from maxcloud_cli.progress import Progress, Step
 from maxcloud_cli.settings import Settings
@@ -65,7 +65,7 @@ def welcome(port: int, data: Path, is_found: Callable[[str], bool]) -> None:
         services = [deploy_and_wait(settings, SAMPLE, {"image": SAMPLE_IMAGE}, ANSWER_SECONDS)]
     else:
         bring_back([each.name for each in services if each.ready_revision], is_found)
-        output.result(output.services_table(services))
+        output.result(pages.services_table(services))
     sample = next((each for each in services if each.name == SAMPLE), services[0])
     command = _this_command()
     output.result(f"\n{sample.url}\n\nTry, in another terminal:")

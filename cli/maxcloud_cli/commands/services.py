@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maxcloud_cli import output, request
+from maxcloud_cli import output, pages, request
 from maxcloud_cli.progress import Progress, Step
+from maxcloud_cli.routing import Routing, checked_tag
 from maxcloud_cli.settings import Settings, with_settings
 from maxcloud_cli.waiting import StillGoing, until_deleted, until_deployed
 
@@ -86,6 +87,13 @@ def deploy(
         int | None,
         typer.Option("--timeout", metavar="S", help="Seconds that one request may take.  [300]"),
     ] = None,
+    no_traffic: Annotated[
+        bool, typer.Option("--no-traffic", help="Leave all requests with the revision that serves.")
+    ] = False,
+    tag: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="Give the new revision a URL of its own, with this tag."),
+    ] = None,
     no_wait: NO_WAIT = False,
     wait_timeout: WAIT_TIMEOUT = 300,
 ) -> None:
@@ -108,8 +116,14 @@ def deploy(
         "timeout_seconds": timeout_seconds,
     }
     changes = {field: value for field, value in given.items() if value is not None}
-    request.update_request(changes)  # a wrong option is found before anything is sent
-    service = deploy_and_wait(settings, name, changes, None if no_wait else wait_timeout)
+    # A wrong option is found before anything is sent.
+    request.update_request(changes)
+    routing = Routing(no_traffic=no_traffic, tag=checked_tag(tag))
+    limit = None if no_wait else wait_timeout
+    service = deploy_and_wait(settings, name, changes, limit, routing)
+    if not settings.quiet:
+        for line in pages.about_traffic(service, tag):
+            output.remark(line)
     if settings.output is output.Format.TABLE:
         output.result(service.url)
     else:
@@ -128,7 +142,7 @@ def list_services(settings: Settings) -> None:
         for service in services:
             output.result(str(service.id))
     else:
-        output.result(output.services_table(services))
+        output.result(pages.services_table(services))
         if not services:
             hint = "No services yet. Deploy one: maxcloud deploy nginx:1.29 --name shop"
             output.remark(hint)
@@ -144,7 +158,7 @@ def describe(settings: Settings, service: SERVICE) -> None:
             return
         revisions = client.revisions(str(found.id))
     if settings.output is output.Format.TABLE:
-        output.result(output.service_page(found, revisions))
+        output.result(pages.service_page(found, revisions))
         return
     data = found.model_dump(mode="json")
     data["revisions"] = [revision.model_dump(mode="json") for revision in revisions]
@@ -182,7 +196,11 @@ def delete(
 
 
 def deploy_and_wait(
-    settings: Settings, name: str, changes: dict[str, Any], limit: float | None
+    settings: Settings,
+    name: str,
+    changes: dict[str, Any],
+    limit: float | None,
+    routing: Routing = Routing(),
 ) -> "Service":
     """Write the service, and wait up to `limit` seconds for it, or not at all."""
     accepted = False
@@ -190,7 +208,7 @@ def deploy_and_wait(
     try:
         with settings.client() as client, Progress(title, quiet=settings.quiet) as progress:
             before = _existing(client, name)
-            written = _write(client, name, before, changes)
+            written = _write(client, name, before, changes, routing)
             accepted = True
             if limit is None:
                 progress.show([Step("accepted")])
@@ -214,14 +232,25 @@ def _existing(client: "Client", name: str) -> "Service | None":
 
 
 def _write(
-    client: "Client", name: str, before: "Service | None", changes: dict[str, Any]
+    client: "Client",
+    name: str,
+    before: "Service | None",
+    changes: dict[str, Any],
+    routing: Routing,
 ) -> "Service":
     if before:
-        return client.update(str(before.id), request.update_request(changes))
+        shares = routing.shares(before)
+        asked = changes if shares is None else changes | {"traffic": shares}
+        return client.update(str(before.id), request.update_request(asked))
     if "image" not in changes:
         said = f"there is no service {name} yet, so deploy needs an image to create it from"
         raise typer.BadParameter(said, param_hint="IMAGE")
-    return client.deploy(request.deploy_request(name, changes))
+    if routing.no_traffic:
+        said = f"the first revision of {name} gets all its requests"
+        raise typer.BadParameter(said, param_hint="--no-traffic")
+    service = client.deploy(request.deploy_request(name, changes))
+    tagged = routing.shares(service)
+    return service if tagged is None else client.set_traffic(str(service.id), tagged)
 
 
 def _revisions(service: "Service") -> tuple[str | None, str | None]:

@@ -110,6 +110,16 @@ def is_restoring(live: Manifest) -> bool:
     return RESTORES in live["metadata"].get("annotations", {})
 
 
+def is_revision_of(revision: Manifest, live: Manifest) -> bool:
+    """Tell whether a revision is one of this very object.
+
+    One that is older is of an object of the same name that was deleted, and about to follow it.
+    """
+    made, of = revision["metadata"], live["metadata"]
+    # RFC 3339 in UTC, to the second: as text, too, the later is the greater.
+    return made["creationTimestamp"] >= of["creationTimestamp"] and "deletionTimestamp" not in made
+
+
 def _target(share: TrafficShare) -> Manifest:
     target: Manifest = {"latestRevision": share.revision == LATEST, "percent": share.percent}
     if share.revision != LATEST:

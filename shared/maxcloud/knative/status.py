@@ -14,8 +14,8 @@ from maxcloud.models import ServiceStatus
 
 Condition = dict[str, Any]
 
-# route_lifecycle.go: a revision that has traffic is not there, or could never start.
-REVISION_MISSING = "RevisionMissing"
+# A revision that has traffic is no longer there; `reconcile` makes it anew.
+RESTORING = "RestoringRevision"
 
 # The kubelet's words: kubernetes/pkg/kubelet/images/types.go.
 _PULL_FAILURES = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"}
@@ -100,10 +100,11 @@ def _verdict_of_service(ksvc: Manifest, *, only_routes: bool) -> tuple[ServiceSt
         return ServiceStatus.READY, "", ""
     if seen and ready.get("status") == "False":
         reason, said = ready.get("reason", "Failed"), ready.get("message", "")
-        if untaken := re.fullmatch(
-            r'Revision "(\S+)" (failed to become ready|.*not found)\.', said
-        ):
-            said = f"{untaken[1]} takes no traffic, because it could never start: choose another"
+        # In the words of route_lifecycle.go.
+        if lost := re.fullmatch(r'Revision "(\S+)" referenced in traffic not found\.', said):
+            return ServiceStatus.PENDING, RESTORING, f"{lost[1]} is made anew"
+        if stopped := re.fullmatch(r'Revision "(\S+)" failed to become ready\.', said):
+            said = f"{stopped[1]} takes no traffic, because it never started: choose another"
         return ServiceStatus.FAILED, reason, said
     if only_routes:
         return ServiceStatus.PENDING, "RevisionCreated", ""

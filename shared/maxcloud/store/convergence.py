@@ -85,6 +85,14 @@ async def observed(
     )
 
 
+async def lost(db: Database, row: ServiceRow, message: str) -> ServiceRow | None:
+    """Open a settled generation again, because the cluster no longer has all of it.
+
+    None for one that never was there, and for one that is not settled or on its way out.
+    """
+    return await _guarded(db, "lost", row, message=message)
+
+
 async def serving_observed(
     db: Database, row: ServiceRow, ready_revision: str | None, version: Version
 ) -> ServiceRow | None:

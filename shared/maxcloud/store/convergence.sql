@@ -58,6 +58,17 @@ where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and st
     )
 returning *
 
+-- lost --
+update services
+set status = 'pending', reason = 'RestoringRevision', message = %(message)s,
+    observed_generation = generation - 1, attempts = 0,
+    next_attempt_at = now() + interval '30 seconds', updated_at = now()
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
+    and observed_generation = generation and cluster_generation is not null
+    -- What was given up for its image is still so; the sweep brings back what ran before.
+    and not (image_refused and status = 'failed')
+returning *
+
 -- serving_observed --
 update services
 set ready_revision = coalesce(%(ready_revision)s, ready_revision),

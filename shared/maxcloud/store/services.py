@@ -84,6 +84,12 @@ class ServiceRow:
         return self.is_settled and self.image_refused and self.status == ServiceStatus.FAILED
 
     @property
+    def newest_ready(self) -> str | None:
+        """The newest revision, when it is ready and no write is under way."""
+        is_ready = self.is_settled and self.latest_revision == self.ready_revision
+        return self.latest_revision if is_ready else None
+
+    @property
     def shares(self) -> list[TrafficShare]:
         """Where the requests are to go."""
         return [TrafficShare.model_construct(**share) for share in self.traffic]
@@ -203,9 +209,7 @@ async def _shares(
 ) -> list[TrafficShare]:
     """Return where the requests go after a patch."""
     if "traffic" not in patch.model_fields_set:
-        is_ready = row.is_settled and row.latest_revision == row.ready_revision
-        newest = row.latest_revision if is_ready else None
-        return traffic.after_deploy(row.shares, newest) if is_deploy else row.shares
+        return traffic.after_deploy(row.shares, row.newest_ready) if is_deploy else row.shares
     shares = traffic.tidied(patch.traffic or traffic.all_to(LATEST))
     wanted = traffic.needed(shares, None)
     cursor = await connection.execute(

@@ -153,7 +153,7 @@ class Serving:
                 known.shares = shares
         else:
             template, routes = conditions.name_taken(taken)
-        routed = {share.revision for share in known.shares}
+        routed = {share.revision for share in known.shares} | traffic.named(ksvc)
         for name, revision in known.revisions.items():
             revision.need(name in routed | newer)
         self._write_revisions(key[0], known)

@@ -51,6 +51,12 @@ def assign(
     return None, min(trouble, key=lambda said: said.status == "Unknown")
 
 
+def named(ksvc: Object) -> set[str]:
+    """Return the revisions that the traffic names: they start, whatever became ready meanwhile."""
+    targets = ksvc["spec"].get("traffic") or []
+    return {target["revisionName"] for target in targets if target.get("revisionName")}
+
+
 def written(shares: list[Share], url: Callable[[str], str]) -> list[Object]:
     """Return shares as they stand in a status; `url` returns the address of a tag."""
     return [
