@@ -15,10 +15,11 @@ from maxcloud.models import (
     Revision,
     Role,
     Service,
+    ServiceEvent,
     TrafficRequest,
     UpdateRequest,
 )
-from maxcloud.store import revisions
+from maxcloud.store import revisions, service_events
 from maxcloud.store import services as rows
 
 api = Api("services")
@@ -73,6 +74,14 @@ async def list_revisions(call: Call) -> list[Revision]:
     row = await rows.get(call.db, call.org_id, call.parameter("id"))
     found = await revisions.of_service(call.db, call.org_id, row.id)
     return [revision.public(row.percent_of(revision.name)) for revision in found]
+
+
+@api.get("/api/v1/services/{id}/events", Role.READ)
+async def list_events(call: Call) -> list[ServiceEvent]:
+    """Show what became of a service, newest first."""
+    row = await rows.get(call.db, call.org_id, call.parameter("id"))
+    found = await service_events.of_service(call.db, call.org_id, row.id)
+    return [event.public() for event in found]
 
 
 @api.put("/api/v1/services/{id}/traffic", Role.DEPLOY)

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from maxcloud_cli.output import harmless, table
+from maxcloud_cli.progress import awaited, reached
 
 if TYPE_CHECKING:
-    from maxcloud.models import Revision, Service
+    from maxcloud.models import Revision, Service, ServiceEvent
+
+EVENTS_SHOWN = 10
 
 
 def services_table(services: "Sequence[Service]") -> str:
@@ -16,8 +19,10 @@ def services_table(services: "Sequence[Service]") -> str:
     return table(("NAME", "IMAGE", "STATUS", "URL"), rows)
 
 
-def service_page(service: "Service", revisions: "Sequence[Revision]") -> str:
-    """Return everything about one service, a field per line, then its traffic and revisions."""
+def service_page(
+    service: "Service", revisions: "Sequence[Revision]", events: "Sequence[ServiceEvent]" = ()
+) -> str:
+    """Return everything about one service: a field per line, then traffic, revisions, events."""
     env = [f"{key}={value}" for key, value in service.env_vars.items()]
     fields = {
         "Name": [service.name],
@@ -25,6 +30,7 @@ def service_page(service: "Service", revisions: "Sequence[Revision]") -> str:
         "Status": [status_text(service)],
         "Reason": [service.reason],
         "Message": service.message.splitlines(),
+        "Conditions": _conditions(service),
         "Image": [service.image],
         "Port": [str(service.port) if service.port else "as the image says, else 8080"],
         "Command": [_words(service.command) or "the image's own"],
@@ -46,6 +52,8 @@ def service_page(service: "Service", revisions: "Sequence[Revision]") -> str:
     parts = [_field_list(fields), traffic_table(service)]
     if revisions:
         parts.append(revisions_table(revisions))
+    if events:
+        parts.append(events_table(events[:EVENTS_SHOWN]))
     return "\n\n".join(parts)
 
 
@@ -100,6 +108,37 @@ def revisions_table(revisions: "Sequence[Revision]") -> str:
         for each in revisions
     ]
     return table(("REVISION", "TRAFFIC", "READY", "IMAGE", "DIGEST", "CREATED", "BY"), rows)
+
+
+def events_table(events: "Sequence[ServiceEvent]") -> str:
+    """Return one line per event: EVENT, GENERATION, TIME, BY, MESSAGE."""
+    rows = [
+        (
+            reached(each.status, each.reason),
+            str(each.generation),
+            f"{each.at:%Y-%m-%d %H:%M:%S}",
+            each.by,
+            each.message.partition("\n")[0],
+        )
+        for each in events
+    ]
+    return table(("EVENT", "GENERATION", "TIME", "BY", "MESSAGE"), rows)
+
+
+def _conditions(service: "Service") -> list[str]:
+    from maxcloud.traffic import serving
+
+    newest, ready = service.latest_revision, service.ready_revision
+    if service.observed_generation == service.generation:
+        outcome = "failed" if service.status == "failed" else "is in place"
+        said = [f"the last change (generation {service.generation}) {outcome}"]
+    else:
+        waits = f", waiting for {awaited(service)}" if awaited(service) else ""
+        said = [f"the last change (generation {service.generation}) is on its way{waits}"]
+    if newest is None:
+        return [*said, "there is no revision yet"]
+    said.append(f"the newest revision {newest} {'is ready' if newest == ready else 'is not ready'}")
+    return [*said, f"{serving(service.shares, ready) or 'nothing'} serves most of the requests"]
 
 
 def _field_list(fields: dict[str, list[str]]) -> str:

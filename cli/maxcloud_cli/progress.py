@@ -53,6 +53,13 @@ def awaited(service: "Service") -> str:
     return _WALK[_rank(service)][2] if service.status == "pending" else ""
 
 
+def reached(status: str, reason: str) -> str:
+    """Return in words where a service stood when it had this status and reason."""
+    if status == "pending":
+        return next((text for known, text, _ in _WALK if known == reason), reason)
+    return f"failed: {reason}" if status == "failed" else status
+
+
 def _rank(service: "Service") -> int:
     if service.status == "ready":
         return len(_WALK) - 1

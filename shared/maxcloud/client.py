@@ -31,6 +31,7 @@ from maxcloud.models import (
     Readiness,
     Revision,
     Service,
+    ServiceEvent,
     TrafficRequest,
     TrafficShare,
     UpdateRequest,
@@ -121,6 +122,10 @@ class Client:
     def revisions(self, id_or_name: str) -> list[Revision]:
         """Return a service's revisions, newest first."""
         return self._all_pages(Revision, _service_path(id_or_name) + "/revisions")
+
+    def service_events(self, id_or_name: str) -> list[ServiceEvent]:
+        """Return what became of a service, newest first; the newest hundred are kept."""
+        return self._all_pages(ServiceEvent, _service_path(id_or_name) + "/events")
 
     def set_traffic(self, id_or_name: str, shares: Sequence[TrafficShare]) -> Service:
         """Say which revisions get how much of a service's requests; the shares sum to 100."""

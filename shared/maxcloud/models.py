@@ -254,6 +254,20 @@ class Revision(Answer):
     ready_at: datetime | None = None
 
 
+class ServiceEvent(Answer):
+    """Something that became of a service: its status and reason since `at`.
+
+    `by` wrote the generation that it is about.
+    """
+
+    at: datetime
+    generation: int
+    status: ServiceStatus
+    reason: str
+    message: str
+    by: str
+
+
 class ServiceHint(Answer):
     """The data of every event about a service: which row to look at."""
 

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 import yaml
 
-from maxcloud.models import Revision, Service
+from maxcloud.models import Revision, Service, ServiceEvent
 from maxcloud_cli.output import Format, as_data
-from maxcloud_cli.pages import service_page, services_table
+from maxcloud_cli.pages import events_table, service_page, services_table
 from tests.cli import scripted
 
 
@@ -69,3 +69,45 @@ def test_a_page_tells_all_of_a_service() -> None:
 def test_data_for_scripts_is_what_the_api_sent(form: Format, read: Any) -> None:
     data = service(message="ünïcode").model_dump(mode="json")
     assert read(as_data(data, form)) == data
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"generation": 3, "observed_generation": 3},
+            ["generation 3) is in place", "shop-00001 is ready", "shop-00001 serves most"],
+        ),
+        (
+            {"generation": 3, "observed_generation": 2, "status": "pending", "reason": "Accepted"},
+            ["generation 3) is on its way, waiting for the image"],
+        ),
+        (
+            {"status": "failed", "latest_revision": "shop-00002"},
+            ["failed", "shop-00002 is not ready", "shop-00001 serves most of the requests"],
+        ),
+        ({"latest_revision": None, "ready_revision": None}, ["there is no revision yet"]),
+    ],
+)
+def test_conditions_are_told_in_words(changes: dict[str, Any], told: list[str]) -> None:
+    page = service_page(service(**changes), [])
+    for words in told:
+        assert words in page
+
+
+def test_events_are_told_in_words() -> None:
+    event = {"at": "2026-11-22T12:00:00Z", "generation": 2, "message": "", "by": "ada"}
+    events = [
+        ServiceEvent.model_validate(event | changes)
+        for changes in (
+            {"status": "failed", "reason": "ExitCode1", "message": "exit code 1\nlast line"},
+            {"status": "ready", "reason": ""},
+            {"status": "pending", "reason": "ImageResolved"},
+            {"status": "pending", "reason": "OfANewerAPI"},
+        )
+    ]
+    lines = events_table(events).splitlines()
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        *("failed: ExitCode1", "ready", "image resolved", "OfANewerAPI")
+    ]
+    assert lines[1].endswith("exit code 1")

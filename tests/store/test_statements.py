@@ -15,7 +15,7 @@ USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|one|all|find|guarded)\(\s*\w+,\s*"(\w
 
 
 def test_there_are_statements() -> None:
-    assert NOUNS == ["convergence", "dead_letters", "revisions", "services"]
+    assert NOUNS == ["convergence", "dead_letters", "revisions", "service_events", "services"]
 
 
 @pytest.mark.parametrize("noun", NOUNS)

@@ -19,6 +19,7 @@ TENANT_TABLES = [
     "invitations",
     "memberships",
     "revisions",
+    "service_events",
     "services",
     "tombstones",
 ]

@@ -14,7 +14,7 @@ from maxcloud_cli.waiting import StillGoing, until_deleted, until_deployed
 
 if TYPE_CHECKING:
     from maxcloud.client import Client
-    from maxcloud.models import Service
+    from maxcloud.models import Service, ServiceEvent
 
 SERVICE = Annotated[str, typer.Argument(metavar="SERVICE", help="The service's name or id.")]
 NO_WAIT = Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is done.")]
@@ -157,11 +157,13 @@ def describe(settings: Settings, service: SERVICE) -> None:
             output.result(found.url)
             return
         revisions = client.revisions(str(found.id))
+        events = _events(client, found)
     if settings.output is output.Format.TABLE:
-        output.result(pages.service_page(found, revisions))
+        output.result(pages.service_page(found, revisions, events))
         return
     data = found.model_dump(mode="json")
     data["revisions"] = [revision.model_dump(mode="json") for revision in revisions]
+    data["events"] = [event.model_dump(mode="json") for event in events]
     output.result(output.as_data(data, settings.output))
 
 
@@ -220,6 +222,15 @@ def deploy_and_wait(
     if before and _revisions(before) == _revisions(service) and not settings.quiet:
         output.remark(f"unchanged: {service.ready_revision} still serves")
     return service
+
+
+def _events(client: "Client", service: "Service") -> "list[ServiceEvent]":
+    from maxcloud.errors import NotFound
+
+    try:
+        return client.service_events(str(service.id))
+    except NotFound:  # an API that is older than its events
+        return []
 
 
 def _existing(client: "Client", name: str) -> "Service | None":
