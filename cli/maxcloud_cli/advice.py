@@ -101,12 +101,13 @@ def _of_failed_deploy(service: "Service") -> Advice:
 
 # By a failed service's reason, without a number at its end.
 _HINTS = {
-    "ImageNotFound": "check the image's name and tag, and that it is in that registry",
+    "ImageNotFound": "check the image's name and tag, and that anybody may pull it there",
     "ImageInvalid": "check the image's name, and that it was built for linux/amd64",
     "ImagePullFailed": "deploy the image again; if it stays so, ask the operator",
     "ExitCode": "the container ended by itself; run it locally with the same variables to see why",
     "OOMKilled": "give it more with --memory",
     "Unschedulable": "ask for less with --cpu or --memory, or ask the operator for room",
+    "QuotaExceeded": "ask for less with --memory or --cpu, delete a service, or ask the operator",
     "RevisionMissing": "`maxcloud revisions {name}` shows which ones can serve",
     "NoContainerEngine": "the sample runs without one: maxcloud deploy maxcloud.local/hello",
     "NotListening": "listen on 0.0.0.0 at $PORT, or name the container's port with --port",

@@ -125,7 +125,7 @@ CASES: dict[str, tuple[Manifest, Manifest | None, tuple[ServiceStatus, str, str]
             FAILED,
             "NotListening",
             "the container runs, but nothing answered on port 3000 within 120 s: listen on $PORT "
-            "and on all addresses, or name the right port",
+            "and on all addresses, name the right port, or start faster",
         ),
     ),
     "no node has room": (
@@ -138,12 +138,28 @@ CASES: dict[str, tuple[Manifest, Manifest | None, tuple[ServiceStatus, str, str]
     "the quota is used up": (
         ksvc(NOT_READY),
         revision(
-            condition("ResourcesAvailable", "False", "FailedCreate", "exceeded quota: limits.cpu")
+            condition(
+                *("ResourcesAvailable", "False", "FailedCreate"),
+                'pods "shop-00001-deployment-4pp7w" is forbidden: exceeded quota: tenant, '
+                "requested: requests.memory=1056Mi, used: requests.memory=3Gi, "
+                "limited: requests.memory=4Gi",
+            )
         ),
         (
             FAILED,
+            "QuotaExceeded",
+            "the organisation's quota leaves no room for an instance: it needs "
+            "requests.memory=1056Mi, and of requests.memory=4Gi there are requests.memory=3Gi "
+            "in use",
+        ),
+    ),
+    "a policy refuses the pod": (
+        ksvc(NOT_READY),
+        revision(condition("ResourcesAvailable", "False", "FailedCreate", "violates PodSecurity")),
+        (
+            FAILED,
             "FailedCreate",
-            "the cluster refused to make an instance: exceeded quota: limits.cpu",
+            "the cluster refused to make an instance: violates PodSecurity",
         ),
     ),
     "a reason that we have no words for": (

@@ -14,6 +14,11 @@ from maxcloud.models import ServiceStatus
 
 Condition = dict[str, Any]
 
+# The API server's words: kubernetes/plugin/pkg/admission/resourcequota/controller.go.
+_QUOTA = re.compile(
+    r"exceeded quota: \S+, requested: (?P<wanted>.+), used: (?P<used>.+), limited: (?P<most>.+)"
+)
+
 # A revision that has traffic is no longer there; `reconcile` makes it anew.
 RESTORING = "RestoringRevision"
 
@@ -144,13 +149,22 @@ def _in_words(condition: Condition, revision: Manifest) -> tuple[str, str]:
         port = revision["spec"]["containers"][0]["ports"][0]["containerPort"]
         return "NotListening", (
             f"the container runs, but nothing answered on port {port} within {START_SECONDS} s: "
-            "listen on $PORT and on all addresses, or name the right port"
+            "listen on $PORT and on all addresses, name the right port, or start faster"
         )
     if reason == "Unschedulable":
         return reason, f"no node has room for an instance: {said}"
     if reason == "FailedCreate":
-        return reason, f"the cluster refused to make an instance: {said}"
+        return _not_made(said)
     return reason, said
+
+
+def _not_made(said: str) -> tuple[str, str]:
+    if quota := _QUOTA.search(said):
+        return "QuotaExceeded", (
+            f"the organisation's quota leaves no room for an instance: it needs {quota['wanted']}, "
+            f"and of {quota['most']} there are {quota['used']} in use"
+        )
+    return "FailedCreate", f"the cluster refused to make an instance: {said}"
 
 
 def _exited(exit_code: int, output: str) -> tuple[str, str]:
