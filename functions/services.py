@@ -54,17 +54,19 @@ async def get_service(call: Call) -> Service:
 
 
 @api.patch("/api/v1/services/{id}", Role.DEPLOY)
-async def update(call: Call, patch: UpdateRequest) -> Service:
+async def update(call: Call, patch: UpdateRequest, if_match: int | None) -> Service:
     """Change a service by a JSON merge patch; an image that is sent is resolved again."""
-    row = await rows.update(call.db, call.org_id, call.parameter("id"), patch, by=call.caller.user)
+    by, id_or_name = call.caller.user, call.parameter("id")
+    row = await rows.update(call.db, call.org_id, id_or_name, patch, by, if_match=if_match)
     call.hint(Type.DEPLOY_REQUESTED, row.hint())
     return row.public(call.config.domain)
 
 
 @api.delete("/api/v1/services/{id}", Role.DEPLOY)
-async def delete(call: Call) -> None:
+async def delete(call: Call, if_match: int | None) -> None:
     """Delete a service; it is shown as deleting until the cluster has let it go."""
-    row = await rows.mark_deleting(call.db, call.org_id, call.parameter("id"), by=call.caller.user)
+    by, id_or_name = call.caller.user, call.parameter("id")
+    row = await rows.mark_deleting(call.db, call.org_id, id_or_name, by, if_match=if_match)
     call.hint(Type.DELETE_REQUESTED, row.hint())
 
 
@@ -85,9 +87,10 @@ async def list_events(call: Call) -> list[ServiceEvent]:
 
 
 @api.put("/api/v1/services/{id}/traffic", Role.DEPLOY)
-async def set_traffic(call: Call, wanted: TrafficRequest) -> Service:
+async def set_traffic(call: Call, wanted: TrafficRequest, if_match: int | None) -> Service:
     """Say which revisions get how much of the requests; a tag gives one a URL of its own."""
+    by, id_or_name = call.caller.user, call.parameter("id")
     patch = UpdateRequest(traffic=wanted.root)
-    row = await rows.update(call.db, call.org_id, call.parameter("id"), patch, by=call.caller.user)
+    row = await rows.update(call.db, call.org_id, id_or_name, patch, by, if_match=if_match)
     call.hint(Type.DEPLOY_REQUESTED, row.hint())
     return row.public(call.config.domain)

@@ -101,11 +101,16 @@ class Client:
         body = request.model_dump_json(exclude_unset=True)
         return self._read(Service, self._send("POST", _SERVICES, body))
 
-    def update(self, id_or_name: str, request: UpdateRequest) -> Service:
-        """Change the fields that are set in `request`, leave the others, return the service."""
+    def update(
+        self, id_or_name: str, request: UpdateRequest, *, if_match: int | None = None
+    ) -> Service:
+        """Change the fields that are set in `request`, leave the others, return the service.
+
+        With `if_match`, a generation, PreconditionFailed when the service is at another one.
+        """
         body = request.model_dump_json(exclude_unset=True)
-        path = _service_path(id_or_name)
-        return self._read(Service, self._send("PATCH", path, body, "application/merge-patch+json"))
+        headers = {"Content-Type": "application/merge-patch+json", **_if_match(if_match)}
+        return self._read(Service, self._send("PATCH", _service_path(id_or_name), body, headers))
 
     def list_services(self) -> list[Service]:
         """Return all services of the organisation."""
@@ -115,9 +120,12 @@ class Client:
         """Return one service; NotFound when the organisation has none of this id or name."""
         return self._read(Service, self._send("GET", _service_path(id_or_name)))
 
-    def delete_service(self, id_or_name: str) -> None:
-        """Start a service's deletion; `get_service` shows `deleting`, then raises NotFound."""
-        self._send("DELETE", _service_path(id_or_name))
+    def delete_service(self, id_or_name: str, *, if_match: int | None = None) -> None:
+        """Start a service's deletion; `get_service` shows `deleting`, then raises NotFound.
+
+        `if_match` is as in `update`.
+        """
+        self._send("DELETE", _service_path(id_or_name), headers=_if_match(if_match))
 
     def revisions(self, id_or_name: str) -> list[Revision]:
         """Return a service's revisions, newest first."""
@@ -127,11 +135,16 @@ class Client:
         """Return what became of a service, newest first; the newest hundred are kept."""
         return self._all_pages(ServiceEvent, _service_path(id_or_name) + "/events")
 
-    def set_traffic(self, id_or_name: str, shares: Sequence[TrafficShare]) -> Service:
-        """Say which revisions get how much of a service's requests; the shares sum to 100."""
+    def set_traffic(
+        self, id_or_name: str, shares: Sequence[TrafficShare], *, if_match: int | None = None
+    ) -> Service:
+        """Say which revisions get how much of the requests, 100 in all.
+
+        `if_match` is as in `update`.
+        """
         body = TrafficRequest.model_construct(list(shares)).model_dump_json(exclude_none=True)
         path = _service_path(id_or_name) + "/traffic"
-        return self._read(Service, self._send("PUT", path, body))
+        return self._read(Service, self._send("PUT", path, body, _if_match(if_match)))
 
     def version(self) -> Version:
         """Return what the API runs."""
@@ -157,7 +170,11 @@ class Client:
             query = httpx.URL(following).query
 
     def _send(
-        self, method: str, path: str, body: str | None = None, kind: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         """Return the API's answer when it is a 2xx, else raise the error that it is."""
         deadline = time.monotonic() + self._timeout
@@ -165,7 +182,7 @@ class Client:
         while True:
             error: NoAnswer | APIError
             try:
-                answer = self._exchange(method, path, body, kind, deadline - time.monotonic())
+                answer = self._exchange(method, path, body, headers, deadline - time.monotonic())
                 if answer.is_success:
                     return answer
                 error = self._refusal(answer)
@@ -180,13 +197,21 @@ class Client:
             time.sleep(pause)
 
     def _exchange(
-        self, method: str, path: str, body: str | None, kind: str | None, seconds: float
+        self,
+        method: str,
+        path: str,
+        body: str | None,
+        headers: dict[str, str] | None,
+        seconds: float,
     ) -> httpx.Response:
-        """Send one request and return whatever is answered; ConnectionFailed when nothing is."""
-        headers = {"Content-Type": kind} if body is not None and kind else {}
+        """Send one request and return whatever is answered; ConnectionFailed when nothing is.
+
+        A body is JSON unless `headers` say otherwise.
+        """
+        sent = ({} if body is None else {"Content-Type": "application/json"}) | (headers or {})
         limit = max(seconds, 0.001)
         try:
-            return self._http.request(method, path, content=body, headers=headers, timeout=limit)
+            return self._http.request(method, path, content=body, headers=sent, timeout=limit)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise ConnectionFailed(f"cannot connect to API server at {self.base_url}") from error
         except httpx.TimeoutException as error:
@@ -262,6 +287,10 @@ def _service_path(id_or_name: str) -> str:
     if not id_or_name.strip("."):
         raise NotFound(f"there is no service {id_or_name!r}")
     return f"{_SERVICES}/{quote(id_or_name, safe='')}"
+
+
+def _if_match(generation: int | None) -> dict[str, str]:
+    return {} if generation is None else {"If-Match": f'"{generation}"'}
 
 
 def _seconds(retry_after: str | None) -> int | None:

@@ -1,7 +1,8 @@
 """From a function's table of routes to its ASGI app.
 
-A handler takes a Call (and the body it declares), returns a model, and raises named errors. What
-is malformed, unknown or too large never reaches it.
+A handler takes a Call and what else its signature asks for, returns a model, and raises named
+errors. A parameter `if_match` is the generation that the caller wants to change, any other one is
+the body, as its model. What is malformed, unknown or too large never reaches a handler.
 """
 
 import logging
@@ -25,7 +26,7 @@ from starlette.routing import Route as StarletteRoute
 from maxcloud import auth, errors, events, log, wire
 from maxcloud.auth import Identity
 from maxcloud.config import Config
-from maxcloud.models import Health, Role, ServiceHint
+from maxcloud.models import Health, Role, Service, ServiceHint
 from maxcloud.store.database import Database
 
 _log = logging.getLogger(__name__)
@@ -81,8 +82,13 @@ class Route:
     handler: Handler
     role: Role | None
     status: int
-    body: type[BaseModel] | None
+    asks: dict[str, Any]  # what the handler takes beside the Call, by name
     answer: Any  # the annotation of what the handler returns
+
+    @cached_property
+    def body(self) -> type[BaseModel] | None:
+        """The model of the body."""
+        return next((kind for name, kind in self.asks.items() if name != "if_match"), None)
 
     @cached_property
     def to_json(self) -> Callable[[object], bytes]:
@@ -170,8 +176,8 @@ class Api:
         def declare(handler: Handler) -> Handler:
             hints = typing.get_type_hints(handler)
             answer = hints.pop("return")
-            body = next((hint for name, hint in hints.items() if name != "call"), None)
-            self.routes.append(Route(method, path, handler, role, status, body, answer))
+            hints.pop("call")
+            self.routes.append(Route(method, path, handler, role, status, hints, answer))
             return handler
 
         return declare
@@ -224,17 +230,29 @@ async def _serve(call: Call, route: Route) -> Response:
         log.org_id.set(str(call.identity.org_id))
         auth.require(call.identity, route.role)
     wire.require_acceptable(call.request)
-    bodies = [] if route.body is None else [await wire.read_json(call.request, route.body)]
-    answer = await route.handler(call, *bodies)
+    answer = await route.handler(call, **await _asked(call.request, route))
     if isinstance(answer, Response):
         response = answer
     elif answer is None:
         response = Response(status_code=route.status)
     else:
         response = Response(route.to_json(answer), route.status, media_type="application/json")
+    if isinstance(answer, Service):
+        response.headers["ETag"] = wire.etag(answer.generation)
     response.headers["X-Request-Id"] = log.request_id.get() or ""
     response.background = call.later
     return response
+
+
+async def _asked(request: Request, route: Route) -> dict[str, object]:
+    """Return what the route's handler asks for, read from the request."""
+    asked: dict[str, object] = {}
+    for name, kind in route.asks.items():
+        if name == "if_match":
+            asked[name] = wire.if_match(request)
+        else:
+            asked[name] = await wire.read_json(request, kind)
+    return asked
 
 
 async def _deliver(call: Call, handler: EventHandler) -> tuple[int, str]:

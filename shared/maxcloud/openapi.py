@@ -20,10 +20,16 @@ from starlette.responses import Response
 import maxcloud
 from maxcloud import errors
 from maxcloud.http import Api, Route
-from maxcloud.models import ErrorBody
+from maxcloud.models import ErrorBody, Service
 
 _FILE = Path(__file__).parent / "openapi.json"
 _REFS = "#/components/schemas/{model}"
+
+_IF_MATCH = {
+    "description": "The generation to change, as an ETag or a bare number; 412 when it is not.",
+    "schema": {"type": "string", "pattern": '^("[0-9]+"|[0-9]+|[*])$'},
+}
+_ETAG = {"description": "The generation, for If-Match.", "schema": {"type": "string"}}
 
 
 @functools.cache
@@ -80,11 +86,8 @@ def _operation(function: str, route: Route, schemas: dict[str, Any]) -> dict[str
         "summary": (route.handler.__doc__ or "").strip().partition("\n")[0],
         "responses": {str(route.status): _answer(route, schemas), "default": _refusal()},
     }
-    if parameters := re.findall(r"{(\w+)}", route.path):
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in parameters
-        ]
+    if parameters := _parameters(route):
+        operation["parameters"] = parameters
     if route.body:
         schema = {"$ref": _REFS.format(model=route.body.__name__)}
         media = "application/merge-patch+json" if route.method == "PATCH" else "application/json"
@@ -95,8 +98,20 @@ def _operation(function: str, route: Route, schemas: dict[str, Any]) -> dict[str
     return operation
 
 
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
+    if "if_match" in route.asks:
+        found.append({"name": "If-Match", "in": "header", **_IF_MATCH})
+    return found
+
+
 def _answer(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": "Done."}
+    if route.answer is Service:
+        answer["headers"] = {"ETag": _ETAG}
     if route.answer is type(None):
         return answer
     schema: dict[str, Any] = {"type": "object"}

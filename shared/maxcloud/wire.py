@@ -17,6 +17,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 _JSON_TYPES = {"application/json", "application/merge-patch+json"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_ETAG = re.compile(r'"([0-9]{1,18})"\Z')
 
 # In our words, by pydantic's type of a mistake; others keep pydantic's.
 _SENTENCES = {
@@ -53,6 +54,27 @@ def require_acceptable(request: Request) -> None:
     types = {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
     if not types & {"*/*", "application/*", "application/json"}:
         raise errors.NotAcceptable("the answer is application/json: accept that")
+
+
+def etag(generation: int) -> str:
+    """Return a generation as the ETag that `if_match` takes back."""
+    return f'"{generation}"'
+
+
+def if_match(request: Request) -> int | None:
+    """Return the generation that the caller wants to change; None when any will do.
+
+    Beside an ETag the bare number is taken, as it stands in the body. Raises InvalidField.
+    """
+    lines = request.headers.getlist("if-match")
+    if not lines or lines == ["*"]:
+        return None
+    sent = ", ".join(lines)
+    found = _ETAG.match(sent) or _ETAG.match(f'"{sent}"')
+    if found is None:
+        said = 'If-Match must be a generation such as "3", or *'
+        raise errors.InvalidField(said, field="If-Match")
+    return int(found[1])
 
 
 async def read_json(request: Request, model: type[Body]) -> Body:

@@ -8,6 +8,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from maxcloud import errors, openapi
 from maxcloud.http import Route
+from maxcloud.models import Service
 from tests.conftest import FUNCTIONS
 
 ROUTES = [route for api in openapi.load(FUNCTIONS) for route in api.routes]
@@ -41,11 +42,22 @@ def test_a_route_is_described(route: Route) -> None:
     assert str(route.status) in operation["responses"]
     assert ("security" in operation) == (route.role is not None)
     assert ("requestBody" in operation) == (route.body is not None)
-    assert {each["name"] for each in operation.get("parameters", [])} == {
+    parameters = operation.get("parameters", [])
+    assert {each["name"] for each in parameters if each["in"] == "path"} == {
         part[1:-1] for part in route.path.split("/") if part.startswith("{")
     }
     for code in errors.codes():
         assert f"`{code}`" in operation["responses"]["default"]["description"]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_what_a_service_answers_and_takes_in_headers_is_described(route: Route) -> None:
+    operation = WRITTEN["paths"][route.path][route.method.lower()]
+    changes = route.path.startswith("/api/v1/services/{id}") and route.method != "GET"
+    taken = {each["name"] for each in operation.get("parameters", [])}
+    assert ("If-Match" in taken) == ("if_match" in route.asks) == changes
+    sent = operation["responses"][str(route.status)].get("headers", {})
+    assert ("ETag" in sent) == (route.answer is Service)
 
 
 def test_names_of_operations_are_unique() -> None:

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import Jsonb
 
 from maxcloud import names, traffic
-from maxcloud.errors import InvalidField, NameTaken, NotFound, ServiceDeleting
+from maxcloud.errors import InvalidField, NameTaken, NotFound, PreconditionFailed, ServiceDeleting
 from maxcloud.models import (
     LATEST,
     DeployRequest,
@@ -170,19 +170,26 @@ async def get(db: Database, org_id: UUID, id_or_name: str) -> ServiceRow:
 
 
 async def update(
-    db: Database, org_id: UUID, id_or_name: str, patch: UpdateRequest, by: str
+    db: Database,
+    org_id: UUID,
+    id_or_name: str,
+    patch: UpdateRequest,
+    by: str,
+    *,
+    if_match: int | None = None,
 ) -> ServiceRow:
     """Merge what the caller sent into a service and make it the next generation.
 
     An image that was sent is resolved again; a patch that changes nothing else writes nothing.
-    Raises NotFound, ServiceDeleting, or InvalidField for a rule that only the merged whole breaks
-    and for traffic to a revision that is not this service's.
+    Raises NotFound, ServiceDeleting, PreconditionFailed, or InvalidField for a rule that only the
+    merged whole breaks and for traffic to a revision that is not this service's.
     """
     sent = patch.model_dump(exclude_unset=True, exclude={"image", "traffic"})
     async with db.tenant(org_id) as connection:
         row = await _find(connection, "find_and_lock", org_id, id_or_name)
         if row.status == ServiceStatus.DELETING:
             raise ServiceDeleting("this service is being deleted")
+        require_generation(row, if_match)
         image = patch.image if "image" in patch.model_fields_set else None
         settings = _validated(merge(row.settings, sent))
         is_deploy = image is not None or settings != row.settings
@@ -220,11 +227,29 @@ async def _shares(
     return shares
 
 
-async def mark_deleting(db: Database, org_id: UUID, id_or_name: str, by: str) -> ServiceRow:
-    """Let a service go; one that is going already is returned as it is. Raises NotFound."""
+async def mark_deleting(
+    db: Database, org_id: UUID, id_or_name: str, by: str, *, if_match: int | None = None
+) -> ServiceRow:
+    """Let a service go; one that is going already is returned as it is.
+
+    Raises NotFound or PreconditionFailed.
+    """
     async with db.tenant(org_id) as connection:
         row = await _find(connection, "find_and_lock", org_id, id_or_name)
+        require_generation(row, if_match)
         return await _one(connection, "mark_deleting", org_id, id=row.id, updated_by=by) or row
+
+
+def require_generation(row: ServiceRow, wanted: int | None) -> None:
+    """Raise PreconditionFailed when the caller wants to change another generation than the row's.
+
+    `row` must be locked, so that the answer still holds when it is written.
+    """
+    if wanted not in (None, row.generation):
+        raise PreconditionFailed(
+            f"the service is at generation {row.generation}, not {wanted}: "
+            "look at it again before you change it"
+        )
 
 
 def _settings(settings: ServiceSettings) -> dict[str, object]:
