@@ -9,6 +9,7 @@ from functions_framework.aio import http
 from starlette.requests import Request
 
 from maxcloud.events import Type
+from maxcloud.fields import Ordinal, Text
 from maxcloud.http import Api, Call
 from maxcloud.models import (
     DeployRequest,
@@ -19,6 +20,7 @@ from maxcloud.models import (
     TrafficRequest,
     UpdateRequest,
 )
+from maxcloud.pages import Page
 from maxcloud.store import revisions, service_events
 from maxcloud.store import services as rows
 
@@ -32,10 +34,12 @@ async def services(request: Request) -> Any:
 
 
 @api.get("/api/v1/services", Role.READ)
-async def list_services(call: Call) -> list[Service]:
+async def list_services(call: Call, page: Page[Text]) -> list[Service]:
     """List the organisation's services by name."""
-    found = await rows.all_of_organisation(call.db, call.org_id)
-    return [row.public(call.config.domain) for row in found]
+    found = await rows.all_of_organisation(
+        call.db, call.org_id, after=page.after, most=page.look_for
+    )
+    return [row.public(call.config.domain) for row in page.cut(found, lambda row: row.name)]
 
 
 @api.post("/api/v1/services", Role.DEPLOY, status=201)
@@ -71,19 +75,24 @@ async def delete(call: Call, if_match: int | None) -> None:
 
 
 @api.get("/api/v1/services/{id}/revisions", Role.READ)
-async def list_revisions(call: Call) -> list[Revision]:
+async def list_revisions(call: Call, page: Page[Ordinal]) -> list[Revision]:
     """List a service's revisions, newest first."""
     row = await rows.get(call.db, call.org_id, call.parameter("id"))
-    found = await revisions.of_service(call.db, call.org_id, row.id)
-    return [revision.public(row.percent_of(revision.name)) for revision in found]
+    found = await revisions.of_service(
+        call.db, call.org_id, row.id, before=page.after, most=page.look_for
+    )
+    shown = page.cut(found, lambda revision: revision.generation)
+    return [revision.public(row.percent_of(revision.name)) for revision in shown]
 
 
 @api.get("/api/v1/services/{id}/events", Role.READ)
-async def list_events(call: Call) -> list[ServiceEvent]:
+async def list_events(call: Call, page: Page[Ordinal]) -> list[ServiceEvent]:
     """Show what became of a service, newest first."""
     row = await rows.get(call.db, call.org_id, call.parameter("id"))
-    found = await service_events.of_service(call.db, call.org_id, row.id)
-    return [event.public() for event in found]
+    found = await service_events.of_service(
+        call.db, call.org_id, row.id, before=page.after, most=page.look_for
+    )
+    return [event.public() for event in page.cut(found, lambda event: event.id)]
 
 
 @api.put("/api/v1/services/{id}/traffic", Role.DEPLOY)

@@ -1,8 +1,9 @@
 """From a function's table of routes to its ASGI app.
 
 A handler takes a Call and what else its signature asks for, returns a model, and raises named
-errors. A parameter `if_match` is the generation that the caller wants to change, any other one is
-the body, as its model. What is malformed, unknown or too large never reaches a handler.
+errors. A parameter `if_match` is the generation that the caller wants to change, `page` the part of
+a list that is wanted (as `Page[type of its key]`), and any other one the body, as its model. What
+is malformed, unknown or too large never reaches a handler.
 """
 
 import logging
@@ -27,6 +28,7 @@ from maxcloud import auth, errors, events, log, wire
 from maxcloud.auth import Identity
 from maxcloud.config import Config
 from maxcloud.models import Health, Role, Service, ServiceHint
+from maxcloud.pages import Pages
 from maxcloud.store.database import Database
 
 _log = logging.getLogger(__name__)
@@ -88,7 +90,13 @@ class Route:
     @cached_property
     def body(self) -> type[BaseModel] | None:
         """The model of the body."""
-        return next((kind for name, kind in self.asks.items() if name != "if_match"), None)
+        beside = {"if_match", "page"}
+        return next((kind for name, kind in self.asks.items() if name not in beside), None)
+
+    @cached_property
+    def pages(self) -> Pages[Any] | None:
+        """How the pages of this list are asked for; None for what is no list."""
+        return Pages.of(self.asks["page"]) if "page" in self.asks else None
 
     @cached_property
     def to_json(self) -> Callable[[object], bytes]:
@@ -174,7 +182,7 @@ class Api:
 
     def _route(self, method: str, path: str, role: Role | None, status: int) -> Decorator:
         def declare(handler: Handler) -> Handler:
-            hints = typing.get_type_hints(handler)
+            hints = typing.get_type_hints(handler, include_extras=True)
             answer = hints.pop("return")
             hints.pop("call")
             self.routes.append(Route(method, path, handler, role, status, hints, answer))
@@ -230,7 +238,8 @@ async def _serve(call: Call, route: Route) -> Response:
         log.org_id.set(str(call.identity.org_id))
         auth.require(call.identity, route.role)
     wire.require_acceptable(call.request)
-    answer = await route.handler(call, **await _asked(call.request, route))
+    asked = await _asked(call.request, route)
+    answer = await route.handler(call, **asked)
     if isinstance(answer, Response):
         response = answer
     elif answer is None:
@@ -239,17 +248,21 @@ async def _serve(call: Call, route: Route) -> Response:
         response = Response(route.to_json(answer), route.status, media_type="application/json")
     if isinstance(answer, Service):
         response.headers["ETag"] = wire.etag(answer.generation)
+    if route.pages and (link := route.pages.link(call.request.url.path, asked["page"])):
+        response.headers["Link"] = link
     response.headers["X-Request-Id"] = log.request_id.get() or ""
     response.background = call.later
     return response
 
 
-async def _asked(request: Request, route: Route) -> dict[str, object]:
+async def _asked(request: Request, route: Route) -> dict[str, Any]:
     """Return what the route's handler asks for, read from the request."""
-    asked: dict[str, object] = {}
+    asked: dict[str, Any] = {}
     for name, kind in route.asks.items():
         if name == "if_match":
             asked[name] = wire.if_match(request)
+        elif route.pages and name == "page":
+            asked[name] = route.pages.asked(request.query_params)
         else:
             asked[name] = await wire.read_json(request, kind)
     return asked

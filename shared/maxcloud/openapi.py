@@ -18,7 +18,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.responses import Response
 
 import maxcloud
-from maxcloud import errors
+from maxcloud import errors, pages
 from maxcloud.http import Api, Route
 from maxcloud.models import ErrorBody, Service
 
@@ -28,6 +28,25 @@ _REFS = "#/components/schemas/{model}"
 _IF_MATCH = {
     "description": "The generation to change, as an ETag or a bare number; 412 when it is not.",
     "schema": {"type": "string", "pattern": '^("[0-9]+"|[0-9]+|[*])$'},
+}
+_PAGE: dict[str, dict[str, Any]] = {
+    "limit": {
+        "description": "How many entries a page has at the most.",
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": pages.LIMIT_MAX,
+            "default": pages.LIMIT_DEFAULT,
+        },
+    },
+    "cursor": {
+        "description": "Where a page begins, from the `Link` of the one before.",
+        "schema": {"type": "string"},
+    },
+}
+_LINK = {
+    "description": 'The next page, relative, as `<…>; rel="next"`; the last page has none.',
+    "schema": {"type": "string"},
 }
 _ETAG = {"description": "The generation, for If-Match.", "schema": {"type": "string"}}
 
@@ -105,6 +124,8 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     ]
     if "if_match" in route.asks:
         found.append({"name": "If-Match", "in": "header", **_IF_MATCH})
+    if route.pages:
+        found += [{"name": name, "in": "query", **_PAGE[name]} for name in pages.PARAMETERS]
     return found
 
 
@@ -112,6 +133,8 @@ def _answer(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": "Done."}
     if route.answer is Service:
         answer["headers"] = {"ETag": _ETAG}
+    if route.pages:
+        answer["headers"] = {"Link": _LINK}
     if route.answer is type(None):
         return answer
     schema: dict[str, Any] = {"type": "object"}

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_origin
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -9,6 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from maxcloud import errors, openapi
 from maxcloud.http import Route
 from maxcloud.models import Service
+from maxcloud.pages import PARAMETERS
 from tests.conftest import FUNCTIONS
 
 ROUTES = [route for api in openapi.load(FUNCTIONS) for route in api.routes]
@@ -58,6 +60,16 @@ def test_what_a_service_answers_and_takes_in_headers_is_described(route: Route) 
     assert ("If-Match" in taken) == ("if_match" in route.asks) == changes
     sent = operation["responses"][str(route.status)].get("headers", {})
     assert ("ETag" in sent) == (route.answer is Service)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_every_list_comes_in_pages(route: Route) -> None:
+    assert (get_origin(route.answer) is list) == (route.pages is not None)
+    operation = WRITTEN["paths"][route.path][route.method.lower()]
+    asked = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
+    assert asked == (set(PARAMETERS) if route.pages else set())
+    sent = operation["responses"][str(route.status)].get("headers", {})
+    assert ("Link" in sent) == (route.pages is not None)
 
 
 def test_names_of_operations_are_unique() -> None:

@@ -86,9 +86,16 @@ async def named(db: Database, row: ServiceRow, names: set[str]) -> list[Revision
     return await _all(db, "named", row.org_id, row.id, names=list(names))
 
 
-async def of_service(db: Database, org_id: UUID, service_id: UUID) -> list[RevisionRow]:
-    """Return a service's revisions, newest first."""
-    return await _all(db, "of_service", org_id, service_id)
+async def of_service(
+    db: Database,
+    org_id: UUID,
+    service_id: UUID,
+    *,
+    before: int | None = None,
+    most: int | None = None,
+) -> list[RevisionRow]:
+    """Return a service's revisions, newest first: those before a generation, up to `most`."""
+    return await _all(db, "of_service", org_id, service_id, before=before, most=most)
 
 
 async def became_ready(db: Database, row: ServiceRow, name: str) -> None:

@@ -16,7 +16,9 @@ returning *
 -- of_service --
 select * from revisions
 where org_id = %(org_id)s and service_id = %(service_id)s
+    and generation < coalesce(%(before)s, 9223372036854775807)
 order by generation desc
+limit %(most)s
 
 -- named --
 select * from revisions

@@ -27,9 +27,20 @@ class ServiceEventRow:
         return ServiceEvent(**{field: getattr(self, field) for field in ServiceEvent.model_fields})
 
 
-async def of_service(db: Database, org_id: UUID, service_id: UUID) -> list[ServiceEventRow]:
-    """Return what became of a service, newest first; the newest hundred are kept."""
+async def of_service(
+    db: Database,
+    org_id: UUID,
+    service_id: UUID,
+    *,
+    before: int | None = None,
+    most: int | None = None,
+) -> list[ServiceEventRow]:
+    """Return what became of a service, newest first: those before an id, up to `most`.
+
+    The newest hundred are kept.
+    """
     async with db.tenant(org_id) as connection:
         cursor = connection.cursor(row_factory=rows_of(ServiceEventRow))
-        await cursor.execute(_SQL["of_service"], {"org_id": org_id, "service_id": service_id})
+        values = {"org_id": org_id, "service_id": service_id, "before": before, "most": most}
+        await cursor.execute(_SQL["of_service"], values)
         return await cursor.fetchall()

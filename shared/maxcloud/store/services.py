@@ -156,10 +156,12 @@ async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> 
     return row
 
 
-async def all_of_organisation(db: Database, org_id: UUID) -> list[ServiceRow]:
-    """Return an organisation's services by name."""
+async def all_of_organisation(
+    db: Database, org_id: UUID, *, after: str | None = None, most: int | None = None
+) -> list[ServiceRow]:
+    """Return an organisation's services by name: those after a name, up to `most` of them."""
     async with db.tenant(org_id) as connection:
-        cursor = await _run(connection, "all_of_organisation", org_id)
+        cursor = await _run(connection, "all_of_organisation", org_id, after=after, most=most)
         return await cursor.fetchall()
 
 

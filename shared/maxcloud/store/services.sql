@@ -14,7 +14,10 @@ where name_is_free(%(name)s, %(org_id)s)
 returning *
 
 -- all_of_organisation --
-select * from services where org_id = %(org_id)s order by name
+select * from services
+where org_id = %(org_id)s and name > coalesce(%(after)s, '')
+order by name
+limit %(most)s
 
 -- find --
 select * from services
