@@ -20,12 +20,14 @@ from maxcloud.http import Api, Call
 from maxcloud.knative import cluster, manifests
 from maxcloud.models import ServiceHint, ServiceStatus
 from maxcloud.store import convergence as rows
-from maxcloud.store import dead_letters, revisions
+from maxcloud.store import dead_letters, idempotency, revisions
 from maxcloud.store.revisions import RevisionRow
 from maxcloud.store.services import ServiceRow
 
 # How many rows one sweep hints at; the next one goes on.
 SWEEP_ROWS = 100
+# How many expired Idempotency-Keys one sweep deletes: 16 a second come and go.
+SWEEP_KEYS = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ async def reconcile(request: Request) -> Any:
 async def on_event(call: Call, event: Event) -> None:
     """Take a hint about one service, or the timer's about all of them."""
     if event.type == PING:
+        await idempotency.forget_expired_across_tenants(call.db, SWEEP_KEYS)
         await repeat_hints(call)
         await compare_with_cluster(call)
     elif event.type in {Type.DEPLOY_REQUESTED, Type.DELETE_REQUESTED}:

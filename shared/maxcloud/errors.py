@@ -11,7 +11,8 @@ MaxCloudError
 │   ├── NotAcceptable       406  not_acceptable
 │   ├── Conflict            409  conflict
 │   │   ├── NameTaken       409  name_taken
-│   │   └── ServiceDeleting 409  service_deleting
+│   │   ├── ServiceDeleting 409  service_deleting
+│   │   └── KeyReused       409  idempotency_key_reused
 │   ├── PreconditionFailed  412  precondition_failed
 │   ├── PayloadTooLarge     413  payload_too_large
 │   ├── UnsupportedMedia    415  unsupported_media_type
@@ -127,6 +128,12 @@ class ServiceDeleting(Conflict):
     """The service is on its way out and takes no more changes."""
 
     code = "service_deleting"
+
+
+class KeyReused(Conflict):
+    """The Idempotency-Key came with another request before."""
+
+    code = "idempotency_key_reused"
 
 
 class PreconditionFailed(APIError):

@@ -1,22 +1,19 @@
 """From a function's table of routes to its ASGI app.
 
-A handler takes a Call and what else its signature asks for, returns a model, and raises named
-errors. A parameter `if_match` is the generation that the caller wants to change, `page` the part of
-a list that is wanted (as `Page[type of its key]`), and any other one the body, as its model. What
-is malformed, unknown or too large never reaches a handler.
+A handler takes a Call and what else its signature asks for (`routes.py`), returns a model, and
+raises named errors. What is malformed, unknown or too large never reaches it.
 """
 
+import dataclasses
 import logging
 import os
 import time
-import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, TypeAdapter
 from starlette.applications import Starlette
 from starlette.background import BackgroundTasks
 from starlette.exceptions import HTTPException
@@ -24,12 +21,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
-from maxcloud import auth, errors, events, log, wire
+from maxcloud import auth, errors, events, idempotency, log, wire
 from maxcloud.auth import Identity
 from maxcloud.config import Config
 from maxcloud.models import Health, Role, Service, ServiceHint
-from maxcloud.pages import Pages
+from maxcloud.routes import Handler, Route
 from maxcloud.store.database import Database
+from maxcloud.store.idempotency import Key
 
 _log = logging.getLogger(__name__)
 
@@ -69,39 +67,9 @@ class Call:
         self.later.add_task(events.publish, self.config.sink, event)
 
 
-Handler = Callable[..., Awaitable[object]]
 EventHandler = Callable[[Call, events.Event], Awaitable[None]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 Decorator = Callable[[Handler], Handler]
-
-
-@dataclass(frozen=True)
-class Route:
-    """One line of the API; OpenAPI is written from it too."""
-
-    method: str
-    path: str
-    handler: Handler
-    role: Role | None
-    status: int
-    asks: dict[str, Any]  # what the handler takes beside the Call, by name
-    answer: Any  # the annotation of what the handler returns
-
-    @cached_property
-    def body(self) -> type[BaseModel] | None:
-        """The model of the body."""
-        beside = {"if_match", "page"}
-        return next((kind for name, kind in self.asks.items() if name not in beside), None)
-
-    @cached_property
-    def pages(self) -> Pages[Any] | None:
-        """How the pages of this list are asked for; None for what is no list."""
-        return Pages.of(self.asks["page"]) if "page" in self.asks else None
-
-    @cached_property
-    def to_json(self) -> Callable[[object], bytes]:
-        """Turn what the handler returned into JSON."""
-        return TypeAdapter(self.answer).dump_json
 
 
 class Api:
@@ -117,9 +85,16 @@ class Api:
         """Declare a GET route; `role` is the least one, None needs no credential."""
         return self._route("GET", path, role, status)
 
-    def post(self, path: str, role: Role | None = None, status: int = 200) -> Decorator:
-        """Declare a POST route."""
-        return self._route("POST", path, role, status)
+    def post(
+        self, path: str, role: Role | None = None, status: int = 200, *, secret: bool = False
+    ) -> Decorator:
+        """Declare a POST route.
+
+        One with a role takes an Idempotency-Key: then all that its handler writes to `call.db`
+        is one transaction with its answer, and undone by what it raises. A `secret` answer is
+        not kept, so its repetition is refused.
+        """
+        return self._route("POST", path, role, status, secret=secret)
 
     def put(self, path: str, role: Role | None = None, status: int = 200) -> Decorator:
         """Declare a PUT route."""
@@ -180,12 +155,11 @@ class Api:
         app.add_exception_handler(HTTPException, wire.refused_by_router)
         return app
 
-    def _route(self, method: str, path: str, role: Role | None, status: int) -> Decorator:
+    def _route(
+        self, method: str, path: str, role: Role | None, status: int, *, secret: bool = False
+    ) -> Decorator:
         def declare(handler: Handler) -> Handler:
-            hints = typing.get_type_hints(handler, include_extras=True)
-            answer = hints.pop("return")
-            hints.pop("call")
-            self.routes.append(Route(method, path, handler, role, status, hints, answer))
+            self.routes.append(Route(method, path, handler, role, status, secret))
             return handler
 
         return declare
@@ -238,7 +212,24 @@ async def _serve(call: Call, route: Route) -> Response:
         log.org_id.set(str(call.identity.org_id))
         auth.require(call.identity, route.role)
     wire.require_acceptable(call.request)
-    asked = await _asked(call.request, route)
+    asked = await route.read(call.request)
+    key = idempotency.read_key(call.request) if route.takes_key else None
+    if key is None:
+        response = await _answer(call, route, asked)
+    else:
+        response = await idempotency.once(
+            call.db,
+            Key(call.org_id, f"{route.method} {route.path}", key),
+            idempotency.digest_of(call.request.url.path, asked),
+            lambda db: _answer(dataclasses.replace(call, db=db), route, asked),
+            secret=route.secret,
+        )
+    response.headers["X-Request-Id"] = log.request_id.get() or ""
+    response.background = call.later
+    return response
+
+
+async def _answer(call: Call, route: Route, asked: dict[str, Any]) -> Response:
     answer = await route.handler(call, **asked)
     if isinstance(answer, Response):
         response = answer
@@ -250,22 +241,7 @@ async def _serve(call: Call, route: Route) -> Response:
         response.headers["ETag"] = wire.etag(answer.generation)
     if route.pages and (link := route.pages.link(call.request.url.path, asked["page"])):
         response.headers["Link"] = link
-    response.headers["X-Request-Id"] = log.request_id.get() or ""
-    response.background = call.later
     return response
-
-
-async def _asked(request: Request, route: Route) -> dict[str, Any]:
-    """Return what the route's handler asks for, read from the request."""
-    asked: dict[str, Any] = {}
-    for name, kind in route.asks.items():
-        if name == "if_match":
-            asked[name] = wire.if_match(request)
-        elif route.pages and name == "page":
-            asked[name] = route.pages.asked(request.query_params)
-        else:
-            asked[name] = await wire.read_json(request, kind)
-    return asked
 
 
 async def _deliver(call: Call, handler: EventHandler) -> tuple[int, str]:

@@ -18,9 +18,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.responses import Response
 
 import maxcloud
-from maxcloud import errors, pages
-from maxcloud.http import Api, Route
+from maxcloud import errors, idempotency, pages
+from maxcloud.http import Api
 from maxcloud.models import ErrorBody, Service
+from maxcloud.routes import Route
 
 _FILE = Path(__file__).parent / "openapi.json"
 _REFS = "#/components/schemas/{model}"
@@ -46,6 +47,15 @@ _PAGE: dict[str, dict[str, Any]] = {
 }
 _LINK = {
     "description": 'The next page, relative, as `<…>; rel="next"`; the last page has none.',
+    "schema": {"type": "string"},
+}
+_IDEMPOTENCY_KEY = {
+    "description": "The same key and body within 24 hours are carried out once: the answer is the "
+    "same. A refusal is not kept. A key that came with another body is refused.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+_REPLAYED = {
+    "description": "`true` on an answer that was given before to the same Idempotency-Key.",
     "schema": {"type": "string"},
 }
 _ETAG = {"description": "The generation, for If-Match.", "schema": {"type": "string"}}
@@ -124,6 +134,8 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     ]
     if "if_match" in route.asks:
         found.append({"name": "If-Match", "in": "header", **_IF_MATCH})
+    if route.takes_key:
+        found.append({"name": idempotency.HEADER, "in": "header", **_IDEMPOTENCY_KEY})
     if route.pages:
         found += [{"name": name, "in": "query", **_PAGE[name]} for name in pages.PARAMETERS]
     return found
@@ -131,10 +143,15 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 
 def _answer(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": "Done."}
+    headers: dict[str, Any] = {}
     if route.answer is Service:
-        answer["headers"] = {"ETag": _ETAG}
+        headers["ETag"] = _ETAG
     if route.pages:
-        answer["headers"] = {"Link": _LINK}
+        headers["Link"] = _LINK
+    if route.takes_key:
+        headers[idempotency.REPLAYED] = _REPLAYED
+    if headers:
+        answer["headers"] = headers
     if route.answer is type(None):
         return answer
     schema: dict[str, Any] = {"type": "object"}

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from maxcloud import openapi
-from maxcloud.http import Api, Route
+from maxcloud.http import Api
+from maxcloud.routes import Route
 from tests.conftest import FUNCTIONS
 from tests.functions.support import SERVICES, assert_refusal
 

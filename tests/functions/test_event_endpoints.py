@@ -4,12 +4,15 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from maxcloud.config import DEV_ORG_ID
+from maxcloud.events import PING
 from maxcloud.http import Api
 from maxcloud.store.database import Database
 from tests.conftest import TestDatabase, dev_config, served
@@ -181,6 +184,23 @@ def test_a_dead_letter_is_kept_once(reconcile: httpx.Client, database: TestDatab
     event["headers"]["ce-knativeerrordest"] = "http://reconcile.mc-system.svc.cluster.local"
     reconcile.post("/dead-letters", **event)
     assert len(execute(database.owner, query)) == 2
+
+
+def test_a_sweep_forgets_expired_keys_even_when_the_cluster_is_away(
+    reconcile: httpx.Client,
+    database: TestDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    insert = (
+        "insert into idempotency_keys (org_id, route, key, digest, status, headers, expires_at)"
+        " select %s, 'POST /x', hours::text, '', 201, '{}', now() + hours * interval '1 hour'"
+        " from unnest(array[-1, 1]) as hours"
+    )
+    execute(database.owner, insert, DEV_ORG_ID)
+    assert reconcile.post("/", **hint(PING)).is_server_error
+    assert execute(database.owner, "select key from idempotency_keys") == [("1",)]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ import asyncio
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 
-from maxcloud.errors import Unavailable
+from maxcloud.config import DEV_ORG_ID
+from maxcloud.errors import NameTaken, NotFound, Unavailable
+from maxcloud.store import convergence, services
 from maxcloud.store.database import CONNECT_SECONDS, Database
 from tests.conftest import TestDatabase
+from tests.store.support import created, patched
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +61,62 @@ async def test_a_connection_that_breaks_in_use_is_unavailable(untouched: TestDat
             await connection.execute("select pg_terminate_backend(pg_backend_pid())")
     await db.ping()
     await db.close()
+
+
+async def test_transactions_together_are_kept_all_or_none(
+    db: Database, worker: Database, other: UUID
+) -> None:
+    async def write(last: str) -> None:
+        async with db.together() as together:
+            await created(together, "one")
+            await created(together, "two", org_id=other)
+            assert await names(worker) == set()
+            await services.get(together, DEV_ORG_ID, last)
+
+    with pytest.raises(NotFound):
+        await write("three")
+    assert await names(worker) == set()
+    await write("one")
+    assert await names(worker) == {"one", "two"}
+
+
+async def names(worker: Database) -> set[str]:
+    return {row.name for row in await convergence.everything_across_tenants(worker)}
+
+
+async def test_a_broken_constraint_undoes_its_own_transaction_alone(db: Database) -> None:
+    async def break_it(together: Database) -> None:
+        async with together.tenant(DEV_ORG_ID) as connection:
+            await connection.execute("update services set port = 80")
+            insert = "insert into services (org_id, name, image) values (%s, 'shop', 'x')"
+            await connection.execute(insert, [DEV_ORG_ID])
+
+    async with db.together() as together:
+        await created(together)
+        with pytest.raises(NameTaken):
+            await break_it(together)
+    [row] = await services.all_of_organisation(db, DEV_ORG_ID)
+    assert (row.name, row.port) == ("shop", 0)
+
+
+async def test_transactions_together_hide_what_others_hide(db: Database, other: UUID) -> None:
+    async with db.together() as together:
+        await created(together)
+        async with together.across_tenants() as connection:
+            cursor = await connection.execute("select count(*) from services")
+            assert await cursor.fetchone() == (0,)
+        assert await services.all_of_organisation(together, other) == []
+
+
+async def test_transactions_together_do_not_wait_for_ever(db: Database) -> None:
+    await created(db)
+    async with db.tenant(DEV_ORG_ID) as connection:
+        await connection.execute("select 1 from services for update")
+        with pytest.raises(Unavailable, match="another request") as refused:
+            async with db.together() as together:
+                await patched(together, port=80)
+    assert refused.value.retry_after == 1
+    assert (await services.get(db, DEV_ORG_ID, "shop")).port == 0
 
 
 async def test_a_closed_database_opens_again(untouched: TestDatabase) -> None:

@@ -15,6 +15,7 @@ from tests.store.support import add_organisation, created, deleting, execute, lo
 
 TENANT_TABLES = [
     "api_keys",
+    "idempotency_keys",
     "images",
     "invitations",
     "memberships",

@@ -8,9 +8,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from maxcloud import errors, openapi
-from maxcloud.http import Route
 from maxcloud.models import Service
 from maxcloud.pages import PARAMETERS
+from maxcloud.routes import Route
 from tests.conftest import FUNCTIONS
 
 ROUTES = [route for api in openapi.load(FUNCTIONS) for route in api.routes]
@@ -58,6 +58,7 @@ def test_what_a_service_answers_and_takes_in_headers_is_described(route: Route) 
     changes = route.path.startswith("/api/v1/services/{id}") and route.method != "GET"
     taken = {each["name"] for each in operation.get("parameters", [])}
     assert ("If-Match" in taken) == ("if_match" in route.asks) == changes
+    assert ("Idempotency-Key" in taken) == (route.method == "POST" and route.role is not None)
     sent = operation["responses"][str(route.status)].get("headers", {})
     assert ("ETag" in sent) == (route.answer is Service)
 

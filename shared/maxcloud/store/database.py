@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -18,6 +18,10 @@ from maxcloud.errors import APIError, NameTaken, Unavailable
 
 # How long a request waits for the database before it answers 503.
 CONNECT_SECONDS = 5.0
+
+# How long transactions that are kept together may be silent. It ends those of a machine that
+# vanished; a process that died has closed its connections, and PostgreSQL knows at once.
+SILENCE_SECONDS = 30
 
 # Few, because every instance of every function has its own.
 CONNECTIONS_MAX = 5
@@ -54,6 +58,21 @@ class Database:
         async with self._transaction() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator["Database"]:
+        """Yield a database whose transactions are kept all together, or none of them.
+
+        They share one connection, one after the other, and wait for the locks of others no longer
+        than a request waits for the database. Raises as `tenant` does.
+        """
+        async with self._transaction() as connection:
+            await connection.execute(
+                "select set_config('lock_timeout', %s, true),"
+                " set_config('idle_in_transaction_session_timeout', %s, true)",
+                [f"{CONNECT_SECONDS}s", f"{SILENCE_SECONDS}s"],
+            )
+            yield _Together(self._url, connection)
+
     async def ping(self) -> None:
         """Return when the database answers, else raise Unavailable."""
         async with self._transaction() as connection:
@@ -67,17 +86,9 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        try:
+        with _our_errors():
             async with (await self._open()).connection() as connection:
                 yield connection
-        except (PoolTimeout, psycopg.OperationalError) as error:
-            raise Unavailable(
-                "the database cannot be reached; try again in a moment", retry_after=5
-            ) from error
-        except psycopg.IntegrityError as error:
-            if known := _CONSTRAINTS.get(error.diag.constraint_name or ""):
-                raise type(known)(known.message, field=known.field) from error
-            raise
 
     async def _open(self) -> AsyncConnectionPool:
         if self._pool is None:
@@ -94,6 +105,40 @@ class Database:
             )
             await self._pool.open()
         return self._pool
+
+
+class _Together(Database):
+    """A database within a transaction: each of its own is a savepoint."""
+
+    def __init__(self, url: str, connection: AsyncConnection) -> None:
+        super().__init__(url)
+        self._connection = connection
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        with _our_errors():
+            async with self._connection.transaction():
+                # The organisation of a transaction does not outlive it, here neither.
+                await self._connection.execute("select set_config('app.org', '', true)")
+                yield self._connection
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable as error:
+        raise Unavailable(
+            "another request is changing the same thing; try again in a moment", retry_after=1
+        ) from error
+    except (PoolTimeout, psycopg.OperationalError) as error:
+        raise Unavailable(
+            "the database cannot be reached; try again in a moment", retry_after=5
+        ) from error
+    except psycopg.IntegrityError as error:
+        if known := _CONSTRAINTS.get(error.diag.constraint_name or ""):
+            raise type(known)(known.message, field=known.field) from error
+        raise
 
 
 @functools.cache

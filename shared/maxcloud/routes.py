@@ -1,0 +1,86 @@
+"""One line of the API, as its handler's signature declares it; OpenAPI is written from it too.
+
+A handler takes a Call and what else its signature asks for. A parameter `if_match` is the
+generation that the caller wants to change, `page` the part of a list that is wanted (as `Page[type
+of its key]`), and any other one the body, as its model.
+"""
+
+import typing
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from starlette.requests import Request
+
+from maxcloud import wire
+from maxcloud.models import Role
+from maxcloud.pages import Pages
+
+Handler = Callable[..., Awaitable[object]]
+
+_BESIDE_THE_BODY = frozenset({"if_match", "page"})
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path, who may ask, and what goes in and out.
+
+    `role` is the least one, None needs no credential. A `secret` answer is shown once and kept
+    nowhere.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    role: Role | None
+    status: int
+    secret: bool = False
+
+    @cached_property
+    def asks(self) -> dict[str, Any]:
+        """What the handler takes beside the Call, as annotations by name."""
+        hints = typing.get_type_hints(self.handler, include_extras=True)
+        return {name: hint for name, hint in hints.items() if name not in {"call", "return"}}
+
+    @cached_property
+    def body(self) -> type[BaseModel] | None:
+        """The model of the body."""
+        models = [hint for name, hint in self.asks.items() if name not in _BESIDE_THE_BODY]
+        return models[0] if models else None
+
+    @cached_property
+    def pages(self) -> Pages[Any] | None:
+        """How the pages of this list are asked for; None for what is no list."""
+        return Pages.of(self.asks["page"]) if "page" in self.asks else None
+
+    @cached_property
+    def answer(self) -> Any:
+        """The annotation of what the handler returns."""
+        return typing.get_type_hints(self.handler)["return"]
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether an Idempotency-Key keeps it from being carried out twice."""
+        return self.method == "POST" and self.role is not None
+
+    @cached_property
+    def to_json(self) -> Callable[[object], bytes]:
+        """Turn what the handler returned into JSON."""
+        return TypeAdapter(self.answer).dump_json
+
+    async def read(self, request: Request) -> dict[str, Any]:
+        """Return what the handler takes beside the Call, from the request.
+
+        Raises the error of the first thing that is malformed, unknown or too large.
+        """
+        found: dict[str, Any] = {}
+        for name, hint in self.asks.items():
+            if name == "if_match":
+                found[name] = wire.if_match(request)
+            elif name == "page" and self.pages:
+                found[name] = self.pages.asked(request.query_params)
+            else:
+                found[name] = await wire.read_json(request, hint)
+        return found
