@@ -15,6 +15,7 @@ and `NotTheAPI`, an APIError, where the answer is none of ours.
 """
 
 import time
+import uuid
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -38,16 +39,18 @@ from maxcloud.models import (
     Version,
 )
 
-# Between the attempts of a GET: long enough for a function's cold start or a gateway's reload.
+# Between the attempts of what may be sent again: long enough for a function's cold start or a
+# gateway's reload.
 _PAUSES = (0.1, 0.3, 0.9)
 _GATEWAY_TROUBLE = frozenset({502, 503, 504})
+_IDEMPOTENCY_KEY = "Idempotency-Key"
 _SERVICES = "/api/v1/services"
 
 _Kind = TypeVar("_Kind")
 
 
 class InvalidSetting(MaxCloudError, ValueError):
-    """The address or the key is of a form that no request can be sent with."""
+    """The address or a key is of a form that no request can be sent with."""
 
 
 class ConnectionFailed(MaxCloudError):
@@ -69,8 +72,9 @@ class Client:
 
     `timeout` bounds a whole call in seconds, with its repetitions: a GET that meets a lost
     connection or a 502, 503 or 504 is sent again a few times, after `Retry-After` where the
-    answer has one. Nothing else is sent twice. Redirects are not followed, so that the key
-    never reaches another host.
+    answer has one, and so is a POST, whose Idempotency-Key keeps it from being carried out
+    twice. Nothing else is sent twice. Redirects are not followed, so that the API key never
+    reaches another host.
     """
 
     def __init__(self, base_url: str, api_key: str | None = None, timeout: float = 30) -> None:
@@ -96,10 +100,14 @@ class Client:
         """Close the connections; the client cannot be used after this."""
         self._http.close()
 
-    def deploy(self, request: DeployRequest) -> Service:
-        """Create a service and return it `pending`; NameTaken when somebody has the name."""
+    def deploy(self, request: DeployRequest, idempotency_key: str | None = None) -> Service:
+        """Create a service and return it `pending`; NameTaken when somebody has the name.
+
+        Calls with the same key and request create one service and return the same within 24
+        hours, KeyReused when the requests differ. By default each call has a key of its own.
+        """
         body = request.model_dump_json(exclude_unset=True)
-        return self._read(Service, self._send("POST", _SERVICES, body))
+        return self._read(Service, self._post(_SERVICES, body, idempotency_key))
 
     def update(
         self, id_or_name: str, request: UpdateRequest, *, if_match: int | None = None
@@ -169,6 +177,12 @@ class Client:
             # The query alone: the path is known, and another host must not get the key.
             query = httpx.URL(following).query
 
+    def _post(self, path: str, body: str, key: str | None) -> httpx.Response:
+        key = str(uuid.uuid4()) if key is None else key
+        if not key.isascii() or not key.isprintable():
+            raise InvalidSetting("the idempotency key must be printable ASCII characters")
+        return self._send("POST", path, body, {_IDEMPOTENCY_KEY: key})
+
     def _send(
         self,
         method: str,
@@ -178,7 +192,8 @@ class Client:
     ) -> httpx.Response:
         """Return the API's answer when it is a 2xx, else raise the error that it is."""
         deadline = time.monotonic() + self._timeout
-        pauses = list(_PAUSES) if method == "GET" else []
+        safe = method == "GET" or _IDEMPOTENCY_KEY in (headers or {})
+        pauses = list(_PAUSES) if safe else []
         while True:
             error: NoAnswer | APIError
             try:

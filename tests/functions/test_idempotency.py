@@ -12,9 +12,11 @@ import httpx
 import psycopg
 import pytest
 
+from maxcloud.client import Client
 from maxcloud.config import DEV_ORG_ID
+from maxcloud.errors import NameTaken
 from maxcloud.http import Api, Call
-from maxcloud.models import Role, Service
+from maxcloud.models import DeployRequest, Role, Service
 from maxcloud.store import services
 from maxcloud.store.database import CONNECT_SECONDS, Database, statements
 from tests.conftest import FUNCTIONS, TestDatabase, dev_config, served
@@ -253,6 +255,15 @@ def test_who_waits_too_long_is_told_to_come_again(
     assert "try again" in assert_refusal(refused, "unavailable")
     assert refused.headers["retry-after"] == "1"
     assert http.post(SERVICES, json=SHOP, headers=KEY).status_code == 201
+
+
+def test_the_client_library_may_say_which_calls_are_one(api: str) -> None:
+    request = DeployRequest(name="shop", image="nginx")
+    with Client(api) as client:
+        made = client.deploy(request, idempotency_key="one")
+        assert client.deploy(request, idempotency_key="one") == made
+        with pytest.raises(NameTaken):
+            client.deploy(request)
 
 
 # A route whose answer is a secret, and one that fails, which no function has yet.

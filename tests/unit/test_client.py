@@ -1,5 +1,6 @@
 """The client's behaviour on the wire, against a real HTTP server that follows a script."""
 
+import json
 import socket
 import threading
 import time
@@ -118,16 +119,16 @@ def test_a_refusal_says_when_to_try_again(scripted: ScriptedAPI, client: Client)
     assert caught.value.retry_after == 7
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        Answer(502, "bad gateway"),
-        Answer(503, "no healthy upstream"),
-        refusal(503, "unavailable", "the database is away"),
-        Answer(504, "upstream request timeout"),
-        Answer(reset=True),
-    ],
-)
+TROUBLE = [
+    Answer(502, "bad gateway"),
+    Answer(503, "no healthy upstream"),
+    refusal(503, "unavailable", "the database is away"),
+    Answer(504, "upstream request timeout"),
+    Answer(reset=True),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
 def test_a_get_is_sent_again_after_passing_trouble(
     scripted: ScriptedAPI, client: Client, trouble: Answer
 ) -> None:
@@ -159,17 +160,62 @@ def test_retry_after_is_honoured_within_the_timeout(scripted: ScriptedAPI, clien
     assert time.monotonic() - start >= 1
 
 
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_a_post_is_sent_again_with_its_key(
+    scripted: ScriptedAPI, client: Client, trouble: Answer
+) -> None:
+    scripted.script("POST", SERVICES, trouble, trouble, Answer(201, service()))
+    request = DeployRequest(name="shop", image="nginx")
+    assert client.deploy(request).name == "shop"
+    keys = [asked.headers["Idempotency-Key"] for asked in scripted.asked]
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    assert len({json.dumps(asked.body) for asked in scripted.asked}) == 1
+    client.deploy(request)
+    assert scripted.asked[-1].headers["Idempotency-Key"] not in keys
+
+
+@pytest.mark.parametrize("status", [400, 401, 409, 500])
+def test_a_post_that_was_refused_is_not_sent_again(
+    scripted: ScriptedAPI, client: Client, status: int
+) -> None:
+    scripted.script("POST", SERVICES, refusal(status, "no", "no"))
+    with pytest.raises(errors.APIError):
+        client.deploy(DeployRequest(name="shop", image="nginx"), idempotency_key="mine")
+    assert [asked.headers["Idempotency-Key"] for asked in scripted.asked] == ["mine"]
+
+
+@pytest.mark.parametrize("key", ["line\n", "schlüssel", "\x00"])
+def test_an_idempotency_key_that_no_header_can_carry_is_refused_at_once(
+    scripted: ScriptedAPI, client: Client, key: str
+) -> None:
+    with pytest.raises(InvalidSetting):
+        client.deploy(DeployRequest(name="shop", image="nginx"), idempotency_key=key)
+    assert scripted.asked == []
+
+
+def test_if_match_is_an_etag(scripted: ScriptedAPI, client: Client) -> None:
+    scripted.script("PATCH", SHOP, refusal(412, "precondition_failed", "it is at 4, not 3"))
+    scripted.script("DELETE", SHOP, Answer(204))
+    with pytest.raises(errors.PreconditionFailed):
+        client.update("shop", UpdateRequest(port=1), if_match=3)
+    client.delete_service("shop", if_match=3)
+    client.delete_service("shop")
+    sent = [asked.headers.get("If-Match") for asked in scripted.asked]
+    assert sent == ['"3"', '"3"', None]
+
+
 @pytest.mark.parametrize("trouble", [Answer(503, "no healthy upstream"), Answer(reset=True)])
-def test_a_write_is_sent_once(scripted: ScriptedAPI, client: Client, trouble: Answer) -> None:
-    for method, path in [("POST", SERVICES), ("PATCH", SHOP), ("DELETE", SHOP)]:
+def test_a_write_without_a_key_is_sent_once(
+    scripted: ScriptedAPI, client: Client, trouble: Answer
+) -> None:
+    for method, path in [("PATCH", SHOP), ("DELETE", SHOP)]:
         scripted.script(method, path, trouble)
-    with pytest.raises((errors.Unavailable, NoAnswer)):
-        client.deploy(DeployRequest(name="shop", image="nginx"))
     with pytest.raises((errors.Unavailable, NoAnswer)):
         client.update("shop", UpdateRequest(port=1))
     with pytest.raises((errors.Unavailable, NoAnswer)):
         client.delete_service("shop")
-    assert [asked.method for asked in scripted.asked] == ["POST", "PATCH", "DELETE"]
+    assert [asked.method for asked in scripted.asked] == ["PATCH", "DELETE"]
 
 
 @pytest.mark.parametrize(
