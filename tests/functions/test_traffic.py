@@ -66,6 +66,7 @@ def test_traffic_is_a_write_of_its_own(http: httpx.Client, shop: dict[str, Any])
         ([{"revision": "latest", "percent": 100, "tag": "No"}], "0.tag"),
         ([{"revision": "latest", "percent": -1}], "0.percent"),
         ([{"revision": "latest", "percent": 100, "colour": "blue"}], "0.colour"),
+        ([{"revision": "a\x00", "percent": 100}], "0.revision"),
         (["latest"], "0"),
     ],
 )
