@@ -159,6 +159,12 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
         "choose another --name: it is part of the URL, so it is unique for all",
         FAILED,
     ),
+    (
+        errors.PreconditionFailed,
+        "somebody else changed the service at the same moment, so nothing was done",
+        "look at it with `maxcloud describe SERVICE`, then run the command again",
+        FAILED,
+    ),
     (errors.ServiceDeleting, "", "try again when `maxcloud list` shows it no longer", FAILED),
     (errors.Forbidden, "", "use a key with a role that may do this", FAILED),
     (errors.NotFound, "", "`maxcloud list` shows your services", FAILED),

@@ -136,7 +136,7 @@ def _move(
             found = client.get_service(id_or_name)
             shares = choose(found, client.revisions(str(found.id)))
             with Progress(f"Moving the traffic of {found.name}", quiet=settings.quiet) as progress:
-                service = client.set_traffic(str(found.id), shares)
+                service = client.set_traffic(str(found.id), shares, if_match=found.generation)
                 accepted = True
                 progress.show([Step("accepted")])
                 if limit is not None:

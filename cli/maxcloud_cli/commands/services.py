@@ -251,8 +251,10 @@ def _write(
 ) -> "Service":
     if before:
         shares = routing.shares(before)
-        asked = changes if shares is None else changes | {"traffic": shares}
-        return client.update(str(before.id), request.update_request(asked))
+        if shares is None:
+            return client.update(str(before.id), request.update_request(changes))
+        asked = request.update_request(changes | {"traffic": shares})
+        return client.update(str(before.id), asked, if_match=before.generation)
     if "image" not in changes:
         said = f"there is no service {name} yet, so deploy needs an image to create it from"
         raise typer.BadParameter(said, param_hint="IMAGE")
