@@ -116,7 +116,7 @@ Memory = Annotated[str, AfterValidator(_memory)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=600)]
 # What PostgreSQL counts in a bigint.
 Ordinal = Annotated[int, Field(ge=1, le=2**63 - 1)]
-RevisionName = Annotated[str, AfterValidator(_text), StringConstraints(min_length=1, max_length=63)]
+RevisionName = Annotated[str, StringConstraints(min_length=1, max_length=63), AfterValidator(_text)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Tag = Annotated[
     str,
