@@ -473,3 +473,4 @@ def test_help_imports_nothing_heavy(maxcloud: Maxcloud) -> None:
     imported = {line.rpartition("|")[2].strip() for line in run.err.splitlines()}
     assert "typer" in imported
     assert imported & {"httpx", "pydantic", "yaml", "rich", "maxcloud.models"} == set()
+    assert not {name for name in imported if name.startswith("maxcloud_cli.commands")}

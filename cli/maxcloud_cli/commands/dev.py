@@ -40,10 +40,10 @@ def dev(
         ),
     ] = None,
 ) -> None:
-    """Run the whole platform on this machine, without a cluster; Ctrl-C ends it.
+    """Run the whole platform on this machine; Ctrl-C ends it.
 
-    Deploys a sample the first time. Images other than the sample need Podman or Docker. What you
-    deploy is kept, and comes back with the next start.
+    No cluster is needed. Deploys a sample the first time. Images other than the sample need Podman
+    or Docker. What you deploy is kept, and comes back with the next start.
     """
     try:
         from maxcloud_local import engine

@@ -14,13 +14,6 @@ from maxcloud_cli.waiting import StillGoing, until_moved
 if TYPE_CHECKING:
     from maxcloud.models import Revision, Service, TrafficShare
 
-TRAFFIC_EXAMPLES = """\b
-Examples:
-  maxcloud traffic shop shop-00003=80 shop-00004=20
-  maxcloud traffic shop latest=100
-  maxcloud traffic shop --tag shop-00004=next
-"""
-
 
 class NothingOlder(Exception):
     """There is no revision that a service could be rolled back to."""
@@ -28,7 +21,7 @@ class NothingOlder(Exception):
 
 @with_settings
 def revisions(settings: Settings, service: SERVICE) -> None:
-    """List a service's revisions, newest first, with their share of the requests."""
+    """List a service's revisions, newest first."""
     with settings.client() as client:
         found = client.revisions(service)
     if settings.output is not output.Format.TABLE:
@@ -56,7 +49,10 @@ def rollback(
     no_wait: NO_WAIT = False,
     wait_timeout: WAIT_TIMEOUT = 300,
 ) -> None:
-    """Send all requests to an older revision. The next deploy sends them to the newest again."""
+    """Send all requests to an older revision.
+
+    The next deploy sends them to the newest again.
+    """
     from maxcloud.traffic import arranged
 
     def choose(found: "Service", history: "Sequence[Revision]") -> "list[TrafficShare]":
@@ -91,9 +87,14 @@ def traffic(
     no_wait: NO_WAIT = False,
     wait_timeout: WAIT_TIMEOUT = 300,
 ) -> None:
-    """Split a service's requests between revisions, or show the split.
+    """Split a service's requests, or show the split.
 
     Shares that are given replace all others; tags that are not named stay.
+
+    Examples:
+      maxcloud traffic shop shop-00003=80 shop-00004=20
+      maxcloud traffic shop latest=100
+      maxcloud traffic shop --tag shop-00004=next
     """
     percents, tags = routing.percents(shares or []), routing.tags(tag or [])
     if not (percents or tags or remove_tag):

@@ -22,15 +22,6 @@ WAIT_TIMEOUT = Annotated[
     float, typer.Option(metavar="S", help="Seconds to wait.  [300]", show_default=False)
 ]
 
-# \b keeps a paragraph's lines as they are.
-DEPLOY_EXAMPLES = """\b
-Examples:
-  maxcloud deploy nginx:1.29 --name shop
-  maxcloud deploy ghcr.io/me/api:v2 --name api --port 3000 --env LOG_LEVEL=debug
-  maxcloud deploy --name api --min 1 --memory 1Gi
-  maxcloud deploy busybox --name hello --command httpd,-f --args -p,8080
-"""
-
 
 @with_settings
 def deploy(
@@ -101,6 +92,12 @@ def deploy(
 
     Creates the service NAME, or a new revision of it when it exists; then options that are left
     out keep their value. Waits until it answers and prints its URL.
+
+    Examples:
+      maxcloud deploy nginx:1.29 --name shop
+      maxcloud deploy ghcr.io/me/api:v2 --name api --port 3000 --env LOG_LEVEL=debug
+      maxcloud deploy --name api --min 1 --memory 1Gi
+      maxcloud deploy busybox --name hello --command httpd,-f --args -p,8080
     """
     given = {
         "image": image,
@@ -150,7 +147,7 @@ def list_services(settings: Settings) -> None:
 
 @with_settings
 def describe(settings: Settings, service: SERVICE) -> None:
-    """Show all about a service: why it is not ready, its settings, traffic and revisions."""
+    """Show all about a service, and why it is not ready."""
     with settings.client() as client:
         found = client.get_service(service)
         if settings.quiet and settings.output is output.Format.TABLE:
@@ -176,7 +173,7 @@ def delete(
     no_wait: NO_WAIT = False,
     wait_timeout: WAIT_TIMEOUT = 300,
 ) -> None:
-    """Delete a service with all its revisions. Its URL answers no longer."""
+    """Delete a service, its revisions and its URL."""
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise typer.BadParameter(
             "deleting without a terminal to ask on needs it", param_hint="--yes"

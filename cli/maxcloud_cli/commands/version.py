@@ -6,7 +6,7 @@ from maxcloud_cli.settings import Settings, with_settings
 
 @with_settings
 def version(settings: Settings) -> None:
-    """Show the version of this command and, when it can be reached, of the API."""
+    """Show the versions of this command and of the API."""
     from maxcloud import __version__
     from maxcloud.errors import MaxCloudError
 
