@@ -49,7 +49,7 @@ CLUSTER_CHANGES = "dev.knative.apiserver.ref."
 class ObjectReference(BaseModel):
     """The data of ApiServerSource in mode Reference: which Kubernetes object to look at."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     kind: str
     name: str
@@ -138,7 +138,7 @@ async def publish(sink: str | None, event: CloudEvent) -> bool:
     """
     if sink is None:
         return False
-    # Late, because httpx costs a third of a function's start and nobody waits for a hint.
+    # Late, because a start would wait for httpx, and nobody waits for a hint.
     import httpx
 
     headers, body = to_binary(event)

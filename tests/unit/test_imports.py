@@ -14,8 +14,7 @@ FORBIDDEN = {
     "health": HEAVY | FOREIGN,
     "services": HEAVY | FOREIGN,
     "status": (FOREIGN - {"yaml", "aiohttp"}) | {"maxcloud.oci"},
-    # httpx tries to import rich, for a command line of its own; the functions' image has none.
-    "reconcile": FOREIGN - {"yaml", "aiohttp", "rich"},
+    "reconcile": FOREIGN - {"yaml", "aiohttp"},
 }
 
 # functions-framework's own package loads these, whoever uses it.
