@@ -55,7 +55,7 @@ lock: $(VENV)/ready ## Pin the dependencies anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
 	  --generate-hashes --no-emit-index-url pyproject.toml --extra functions -o requirements/functions.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
-	  --generate-hashes --no-emit-index-url pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	  --generate-hashes --no-emit-index-url pyproject.toml --all-extras --group dev --group bench -o requirements/dev.txt
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
