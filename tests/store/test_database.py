@@ -12,8 +12,9 @@ from maxcloud.config import DEV_ORG_ID
 from maxcloud.errors import NameTaken, NotFound, Unavailable
 from maxcloud.store import convergence, services
 from maxcloud.store.database import CONNECT_SECONDS, Database
+from maxcloud.store.services import service_row
 from tests.conftest import TestDatabase
-from tests.store.support import created, patched
+from tests.store.support import add_organisation, created, patched
 
 pytestmark = pytest.mark.anyio
 
@@ -126,3 +127,29 @@ async def test_a_closed_database_opens_again(untouched: TestDatabase) -> None:
     await db.close()
     await db.ping()
     await db.close()
+
+
+async def test_a_read_is_bound_to_its_organisation_and_leaves_nothing_behind(
+    database: TestDatabase,
+) -> None:
+    db, other = Database(database.api), add_organisation(database.owner)
+    await created(db, "shop")
+    statement = "select * from services"  # the policy alone says whose
+    assert [row.name for row in await db.read(DEV_ORG_ID, statement, service_row)] == ["shop"]
+    assert await db.read(other, statement, service_row) == []
+    async with db.across_tenants() as connection:
+        cursor = await connection.execute("select current_setting('app.org', true)")
+        assert await cursor.fetchone() == ("",)
+    await db.close()
+
+
+async def test_a_read_outlives_the_connections_that_broke(database: TestDatabase) -> None:
+    db, owner = Database(database.api), Database(database.owner)
+    await asyncio.gather(*[db.ping() for _ in range(20)])
+    async with owner.across_tenants() as connection:
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'mc_api'"
+            " and datname = current_database()"
+        )
+    assert await services.all_of_organisation(db, DEV_ORG_ID) == []
+    await asyncio.gather(db.close(), owner.close())

@@ -22,7 +22,8 @@ _SQL = statements("convergence")
 
 async def load(db: Database, org_id: UUID, id: UUID) -> ServiceRow | None:
     """Return the row that an event names, or None when it is gone."""
-    return await _run(db, "load", org_id=org_id, id=id)
+    found = await db.read(org_id, _SQL["load"], service_row, id=id)
+    return found[0] if found else None
 
 
 async def image_resolved(
@@ -177,15 +178,8 @@ async def tombstones_across_tenants(db: Database, ids: list[UUID]) -> set[UUID]:
 async def _guarded(
     db: Database, statement: str, row: ServiceRow, **values: object
 ) -> ServiceRow | None:
-    return await _run(
-        db, statement, org_id=row.org_id, id=row.id, generation=row.generation, **values
-    )
-
-
-async def _run(
-    db: Database, statement: str, *, org_id: UUID, **values: object
-) -> ServiceRow | None:
-    async with db.tenant(org_id) as connection:
+    key = {"org_id": row.org_id, "id": row.id, "generation": row.generation}
+    async with db.tenant(row.org_id) as connection:
         cursor = connection.cursor(row_factory=service_row)
-        await cursor.execute(_SQL[statement], {"org_id": org_id, **values})
+        await cursor.execute(_SQL[statement], {**key, **values})
         return await cursor.fetchone()

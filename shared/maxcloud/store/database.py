@@ -2,17 +2,20 @@
 
 import dataclasses
 import functools
+import operator
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
-from psycopg.rows import RowMaker
+from psycopg import AsyncClientCursor, AsyncConnection, AsyncCursor
+from psycopg.rows import RowMaker, no_result
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from pydantic_core import from_json
 
 from maxcloud.errors import APIError, NameTaken, Unavailable
 
@@ -31,7 +34,15 @@ _CONSTRAINTS: dict[str, APIError] = {
     "services_name_key": NameTaken("a service of this name exists already", field="name"),
 }
 
+# Statements in one message are one round trip and, without a `begin`, one transaction.
+_BEGIN = "begin;"
+_OF_TENANT = "select set_config('app.org', %(org_id)s::text, true);"
+
 Row = TypeVar("Row")
+RowFactory = Callable[[AsyncCursor[Any]], RowMaker[Row]]
+
+# A row has four columns of JSON, and the standard library takes ten times as long for them.
+set_json_loads(from_json)
 
 
 class Database:
@@ -48,9 +59,22 @@ class Database:
         Raises Unavailable when the database cannot be reached, and the domain's error for a
         broken constraint.
         """
-        async with self._transaction() as connection:
-            await connection.execute("select set_config('app.org', %s, true)", [str(org_id)])
+        async with self._transaction(org_id) as connection:
             yield connection
+
+    async def read(
+        self, org_id: UUID, statement: str, rows: RowFactory[Row], **values: object
+    ) -> list[Row]:
+        """Return the rows of one statement that only reads, among those of one organisation.
+
+        It is a transaction by itself, in one round trip instead of three. Raises Unavailable when
+        the database cannot be reached.
+        """
+        async with self._begun(_OF_TENANT + statement, org_id=org_id, **values) as cursor:
+            cursor.nextset()
+            found: AsyncCursor[Row] = cursor
+            found.row_factory = rows
+            return await found.fetchall()
 
     @asynccontextmanager
     async def across_tenants(self) -> AsyncIterator[AsyncConnection]:
@@ -75,8 +99,8 @@ class Database:
 
     async def ping(self) -> None:
         """Return when the database answers, else raise Unavailable."""
-        async with self._transaction() as connection:
-            await connection.execute("select 1")
+        async with self._begun("select 1"):
+            pass
 
     async def close(self) -> None:
         """Give every connection back; a later transaction opens the pool again."""
@@ -85,10 +109,20 @@ class Database:
             await pool.close()
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(self, org_id: UUID | None = None) -> AsyncIterator[AsyncConnection]:
+        opening = _BEGIN + _OF_TENANT if org_id else _BEGIN
+        async with self._begun(opening, org_id=org_id) as cursor, cursor.connection:
+            yield cursor.connection  # which commits in the end, or rolls back
+
+    @asynccontextmanager
+    async def _begun(self, statement: str, **values: object) -> AsyncIterator[AsyncCursor[Any]]:
         with _our_errors():
-            async with (await self._open()).connection() as connection:
-                yield connection
+            pool = await self._open()
+            cursor = await _first(pool, statement, values)
+            try:
+                yield cursor
+            finally:
+                await pool.putconn(cursor.connection)
 
     async def _open(self) -> AsyncConnectionPool:
         if self._pool is None:
@@ -100,11 +134,30 @@ class Database:
                 # The pause between two attempts doubles until this: with the default of five
                 # minutes the pool goes on saying no long after the database has come back.
                 reconnect_timeout=CONNECT_SECONDS,
-                check=AsyncConnectionPool.check_connection,
+                kwargs={"autocommit": True},  # a transaction opens with its first statement
                 open=False,
             )
             await self._pool.open()
         return self._pool
+
+
+async def _first(
+    pool: AsyncConnectionPool, statement: str, values: Mapping[str, object]
+) -> AsyncCursor[Any]:
+    """Return the cursor of a connection's first statement.
+
+    Asking beforehand whether the connection lives would be a round trip more: one that died in the
+    pool is thrown away, and the statement, of which nothing has happened, sent by another.
+    """
+    for left in reversed(range(CONNECTIONS_MAX + 1)):
+        connection = await pool.getconn()
+        try:
+            return await AsyncClientCursor(connection).execute(statement.encode(), values)
+        except BaseException as error:
+            await pool.putconn(connection)
+            if not (left and connection.closed and isinstance(error, psycopg.OperationalError)):
+                raise
+    raise AssertionError("the last attempt raises")
 
 
 class _Together(Database):
@@ -114,12 +167,21 @@ class _Together(Database):
         super().__init__(url)
         self._connection = connection
 
+    async def read(
+        self, org_id: UUID, statement: str, rows: RowFactory[Row], **values: object
+    ) -> list[Row]:
+        async with self.tenant(org_id) as connection:
+            cursor = connection.cursor(row_factory=rows)
+            await cursor.execute(statement.encode(), {"org_id": org_id, **values})
+            return await cursor.fetchall()
+
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(self, org_id: UUID | None = None) -> AsyncIterator[AsyncConnection]:
         with _our_errors():
             async with self._connection.transaction():
                 # The organisation of a transaction does not outlive it, here neither.
-                await self._connection.execute("select set_config('app.org', '', true)")
+                named = [str(org_id or "")]
+                await self._connection.execute("select set_config('app.org', %s, true)", named)
                 yield self._connection
 
 
@@ -149,18 +211,23 @@ def statements(noun: str) -> dict[str, str]:
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def rows_of(kind: type[Row]) -> Callable[[AsyncCursor[Any]], RowMaker[Row]]:
+def rows_of(kind: type[Row]) -> RowFactory[Row]:
     """Return the mapper to a dataclass whose fields are a table's columns.
 
     A newer schema's columns are ignored, so that an upgrade migrates before it rolls out.
     """
-    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = [field.name.encode() for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
 
     def factory(cursor: AsyncCursor[Any]) -> RowMaker[Row]:
-        columns = [column.name for column in cursor.description or ()]
+        # The names are in the result; the cursor's description takes longer than a page of rows.
+        result = cursor.pgresult
+        if result is None or not result.nfields:
+            return no_result
+        at = {result.fname(column): column for column in range(result.nfields)}
+        pick = operator.itemgetter(*[at[field] for field in fields])
 
         def make(values: Sequence[Any]) -> Row:
-            return kind(**{c: v for c, v in zip(columns, values, strict=True) if c in known})
+            return kind(*pick(values))
 
         return make
 

@@ -108,8 +108,4 @@ async def became_ready(db: Database, row: ServiceRow, name: str) -> None:
 async def _all(
     db: Database, statement: str, org_id: UUID, service_id: UUID, **values: object
 ) -> list[RevisionRow]:
-    async with db.tenant(org_id) as connection:
-        cursor = connection.cursor(row_factory=_revision_row)
-        key = {"org_id": org_id, "service_id": service_id}
-        await cursor.execute(_SQL[statement], {**key, **values})
-        return await cursor.fetchall()
+    return await db.read(org_id, _SQL[statement], _revision_row, service_id=service_id, **values)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from maxcloud import names, traffic
@@ -19,7 +19,6 @@ from maxcloud.models import (
     ServiceStatus,
     Template,
     TrafficShare,
-    TrafficTarget,
     UpdateRequest,
     merge,
 )
@@ -123,14 +122,13 @@ class ServiceRow:
     def public(self, domain: str) -> Service:
         """Return the service as the API shows it."""
         shown = {field: getattr(self, field) for field in _PUBLIC}
-        targets = [
-            TrafficTarget(
-                **share.model_dump(),
-                url=names.tag_url(self.name, share.tag, domain) if share.tag else None,
-            )
-            for share in self.shares
+        shown["url"] = names.url(self.name, domain)
+        shown["traffic"] = [
+            {**share, "url": tag and names.tag_url(self.name, tag, domain)}
+            for share in self.traffic
+            for tag in [share.get("tag")]
         ]
-        return Service(**{**shown, "traffic": targets, "url": names.url(self.name, domain)})
+        return Service.model_validate(shown)
 
 
 # The one mapper of the table.
@@ -160,15 +158,15 @@ async def all_of_organisation(
     db: Database, org_id: UUID, *, after: str | None = None, most: int | None = None
 ) -> list[ServiceRow]:
     """Return an organisation's services by name: those after a name, up to `most` of them."""
-    async with db.tenant(org_id) as connection:
-        cursor = await _run(connection, "all_of_organisation", org_id, after=after, most=most)
-        return await cursor.fetchall()
+    return await db.read(org_id, _SQL["all_of_organisation"], service_row, after=after, most=most)
 
 
 async def get(db: Database, org_id: UUID, id_or_name: str) -> ServiceRow:
     """Return one service; raises NotFound."""
-    async with db.tenant(org_id) as connection:
-        return await _find(connection, "find", org_id, id_or_name)
+    found = await db.read(org_id, _SQL["find"], service_row, **_key(id_or_name))
+    if not found:
+        raise NotFound("no such service")
+    return found[0]
 
 
 async def update(
@@ -188,7 +186,7 @@ async def update(
     """
     sent = patch.model_dump(exclude_unset=True, exclude={"image", "traffic"})
     async with db.tenant(org_id) as connection:
-        row = await _find(connection, "find_and_lock", org_id, id_or_name)
+        row = await _lock(connection, org_id, id_or_name)
         if row.status == ServiceStatus.DELETING:
             raise ServiceDeleting("this service is being deleted")
         require_generation(row, if_match)
@@ -237,7 +235,7 @@ async def mark_deleting(
     Raises NotFound or PreconditionFailed.
     """
     async with db.tenant(org_id) as connection:
-        row = await _find(connection, "find_and_lock", org_id, id_or_name)
+        row = await _lock(connection, org_id, id_or_name)
         require_generation(row, if_match)
         return await _one(connection, "mark_deleting", org_id, id=row.id, updated_by=by) or row
 
@@ -274,27 +272,21 @@ def _validated(merged: dict[str, Any]) -> ServiceSettings:
         raise InvalidField(said, field=field or said.partition(" ")[0]) from error
 
 
-async def _find(
-    connection: AsyncConnection, statement: str, org_id: UUID, id_or_name: str
-) -> ServiceRow:
-    id = names.as_id(id_or_name)
-    name = None if id or names.why_not_a_name(id_or_name) else id_or_name
-    row = await _one(connection, statement, org_id, id=id, name=name)
+async def _lock(connection: AsyncConnection, org_id: UUID, id_or_name: str) -> ServiceRow:
+    row = await _one(connection, "find_and_lock", org_id, **_key(id_or_name))
     if row is None:
         raise NotFound("no such service")
     return row
 
 
+def _key(id_or_name: str) -> dict[str, object]:
+    id = names.as_id(id_or_name)
+    return {"id": id, "name": None if id or names.why_not_a_name(id_or_name) else id_or_name}
+
+
 async def _one(
     connection: AsyncConnection, statement: str, org_id: UUID, **values: object
 ) -> ServiceRow | None:
-    cursor = await _run(connection, statement, org_id, **values)
-    return await cursor.fetchone()
-
-
-async def _run(
-    connection: AsyncConnection, statement: str, org_id: UUID, **values: object
-) -> AsyncCursor[ServiceRow]:
     cursor = connection.cursor(row_factory=service_row)
     await cursor.execute(_SQL[statement], {"org_id": org_id, **values})
-    return cursor
+    return await cursor.fetchone()
