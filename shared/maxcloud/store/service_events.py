@@ -27,6 +27,9 @@ class ServiceEventRow:
         return ServiceEvent(**{field: getattr(self, field) for field in ServiceEvent.model_fields})
 
 
+_row = rows_of(ServiceEventRow)
+
+
 async def of_service(
     db: Database,
     org_id: UUID,
@@ -39,8 +42,5 @@ async def of_service(
 
     The newest hundred are kept.
     """
-    async with db.tenant(org_id) as connection:
-        cursor = connection.cursor(row_factory=rows_of(ServiceEventRow))
-        values = {"org_id": org_id, "service_id": service_id, "before": before, "most": most}
-        await cursor.execute(_SQL["of_service"], values)
-        return await cursor.fetchall()
+    key = {"service_id": service_id, "before": before, "most": most}
+    return await db.read(org_id, _SQL["of_service"], _row, **key)
