@@ -47,6 +47,7 @@ _NONSENSE = (
     KeyError,
     RecursionError,
     TypeError,
+    UnicodeError,  # a name that is no host's, or text that no header carries
     httpx.DecodingError,
     httpx.InvalidURL,
 )
@@ -209,7 +210,7 @@ class _Lookup:
                 if len(content) > BYTES_MAX:
                     raise ImageRefused("ImageInvalid", f"{self._reference.host} answers too much")
         # The content is decoded by now, whatever encoding its header still names.
-        kept = {k: v for k, v in answer.headers.items() if k not in {"content-encoding"}}
+        kept = [(k, v) for k, v in answer.headers.raw if k.lower() != b"content-encoding"]
         return httpx.Response(
             answer.status_code, headers=kept, content=bytes(content), request=answer.request
         )

@@ -216,6 +216,21 @@ ANSWERS = {
         "ImageInvalid",
         "HOST is not a registry",
     ),
+    "a redirect to a name that is no host's": (
+        (302, {"Location": f"https://{'a' * 64}.com/x"}, b""),
+        "ImageInvalid",
+        "HOST is not a registry",
+    ),
+    "a digest that is no text": (
+        (200, {}, b'{"config": {"digest": "\\ud800"}}'),
+        "ImageInvalid",
+        "HOST is not a registry",
+    ),
+    "a token from a name that is no host's": (
+        (401, {"WWW-Authenticate": 'Bearer realm="https://xn--a.com/"'}, b""),
+        "ImageInvalid",
+        "HOST is not a registry",
+    ),
     "a token over http": (
         (401, {"WWW-Authenticate": 'Bearer realm="http://127.0.0.1/token"'}, b""),
         "ImageInvalid",
@@ -235,6 +250,27 @@ async def test_what_no_repetition_mends_is_refused_in_a_sentence(
 ) -> None:
     registry.answers["/v2/team/app/manifests/1"] = answer
     assert await refused(registry) == (reason, said)
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.com", "xn--a.com", f"{'a' * 64}.com:443"])
+async def test_a_host_that_is_no_name_is_no_registry(host: str) -> None:
+    with pytest.raises(ImageRefused, match="is not a registry") as error:
+        await oci.resolve(f"{host}/team/app")
+    assert error.value.reason == "ImageInvalid"
+
+
+async def test_a_token_that_no_header_carries_is_refused(registry: Registry) -> None:
+    registry.add()
+    registry.token = "let-me-in"
+    registry.answer("/token", {"token": "lét-me-in"})
+    assert await refused(registry) == ("ImageInvalid", "HOST is not a registry")
+
+
+async def test_what_else_a_registry_says_in_headers_is_not_looked_at(registry: Registry) -> None:
+    digest = registry.add()
+    _, _, manifest = registry.answers["/v2/team/app/manifests/1"]
+    registry.answer("/v2/team/app/manifests/1", manifest, X_Served_By="Gänseblümchen")
+    assert (await resolve(registry)).digest == digest
 
 
 @pytest.mark.parametrize("container", ["x", ["x"], {"ExposedPorts": [80]}, {"ExposedPorts": 5}])
