@@ -30,18 +30,18 @@ def _tag(value: str) -> str:
     return value
 
 
-# The grammar of the OCI distribution specification (and of distribution/reference).
-_IMAGE = re.compile(
-    r"^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-    r"(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(?::[0-9]{1,5})?/)?"
-    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
-    r"(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?\Z",
-    re.ASCII,
-)
+# The grammar of distribution/reference (regexp.go, normalize.go): what stands before the first
+# slash is a host only with a dot or a port, or as localhost.
+_LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_PORT = r":[0-9]{1,5}"
+_HOST = rf"(localhost({_PORT})?|{_LABEL}(\.{_LABEL})*{_PORT}|{_LABEL}(\.{_LABEL})+)"
+_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_TAG, _DIGEST = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "@sha256:[0-9a-f]{64}"
+IMAGE_PATTERN = rf"^({_HOST}/)?{_PART}(/{_PART})*({_TAG})?({_DIGEST})?$"
 
 
 def _image(value: str) -> str:
-    if not _IMAGE.match(value):
+    if not re.fullmatch(IMAGE_PATTERN, value):
         raise ValueError(
             "must be an image reference such as nginx:1.29 or registry.example.com/team/app:v2"
         )
@@ -54,11 +54,11 @@ def _port(value: int) -> int:
     return value
 
 
-_ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
+ENV_KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 def _env_key(key: str) -> str:
-    if not _ENV_KEY.match(key):
+    if not re.fullmatch(ENV_KEY_PATTERN, key):
         raise ValueError("must be letters, digits and underscores, not starting with a digit")
     if key == "PORT" or key.startswith("K_"):
         raise ValueError("is set by the platform and cannot be chosen")
@@ -73,13 +73,13 @@ def _env_vars(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
-_CPU = re.compile(r"(?:[1-9][0-9]{0,5}m|[0-9]{1,3}(?:\.[0-9]{1,3})?)\Z", re.ASCII)
-_MEMORY = re.compile(r"[1-9][0-9]{0,11}(?:Ki|Mi|Gi|k|M|G)?\Z", re.ASCII)
+CPU_PATTERN = r"^([1-9][0-9]{0,5}m|[0-9]{1,3}(\.[0-9]{1,3})?)$"
+MEMORY_PATTERN = r"^[1-9][0-9]{0,11}(Ki|Mi|Gi|k|M|G)?$"
 _MEMORY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9, "": 1}
 
 
 def _cpu(value: str) -> str:
-    if not _CPU.match(value):
+    if not re.fullmatch(CPU_PATTERN, value):
         raise ValueError("must be CPUs such as 1, 0.5 or 250m")
     cpus = int(value[:-1]) / 1000 if value.endswith("m") else float(value)
     if not 0.01 <= cpus <= 64:  # noqa: PLR2004 - the sentence below names both
@@ -88,7 +88,7 @@ def _cpu(value: str) -> str:
 
 
 def _memory(value: str) -> str:
-    if not _MEMORY.match(value):
+    if not re.fullmatch(MEMORY_PATTERN, value):
         raise ValueError("must be an amount such as 512Mi or 1Gi")
     number = value.rstrip("KMGik")
     size = int(number) * _MEMORY_UNITS[value[len(number) :]]
@@ -97,22 +97,47 @@ def _memory(value: str) -> str:
     return value
 
 
+# A validator of ours has the better sentence; what it checks is described as far as a pattern goes.
 Name = Annotated[
     str,
     AfterValidator(_name),
     Field(json_schema_extra={"pattern": names.NAME_PATTERN, "maxLength": names.NAME_MAX}),
 ]
-Text = Annotated[str, AfterValidator(_text), StringConstraints(max_length=32 * 1024)]
-Image = Annotated[str, StringConstraints(max_length=512), AfterValidator(_image)]
+Text = Annotated[
+    str,
+    AfterValidator(_text),
+    StringConstraints(max_length=32 * 1024),
+    Field(json_schema_extra={"pattern": r"^[^\x00]*$"}),
+]
+Image = Annotated[
+    str,
+    StringConstraints(max_length=512),
+    AfterValidator(_image),
+    Field(json_schema_extra={"pattern": IMAGE_PATTERN}),
+]
 Port = Annotated[int, Field(ge=0, le=65535), AfterValidator(_port)]
 Words = Annotated[list[Text], Field(max_length=256)]
-EnvKey = Annotated[str, StringConstraints(max_length=256), AfterValidator(_env_key)]
-EnvVars = Annotated[dict[EnvKey, Text], AfterValidator(_env_vars)]
+EnvKey = Annotated[
+    str,
+    StringConstraints(max_length=256),
+    AfterValidator(_env_key),
+    Field(json_schema_extra={"pattern": ENV_KEY_PATTERN}),
+]
+EnvVars = Annotated[
+    dict[EnvKey, Text],
+    AfterValidator(_env_vars),
+    Field(json_schema_extra={"additionalProperties": False, "maxProperties": ENV_KEYS_MAX}),
+]
+EnvPatch = Annotated[
+    dict[EnvKey, Text | None], Field(json_schema_extra={"additionalProperties": False})
+]
 Scale = Annotated[int, Field(ge=0, le=1000)]
 MaxScale = Annotated[int, Field(ge=1, le=1000)]
 Concurrency = Annotated[int, Field(ge=0, le=1000)]
-Cpu = Annotated[str, AfterValidator(_cpu)]
-Memory = Annotated[str, AfterValidator(_memory)]
+Cpu = Annotated[str, AfterValidator(_cpu), Field(json_schema_extra={"pattern": CPU_PATTERN})]
+Memory = Annotated[
+    str, AfterValidator(_memory), Field(json_schema_extra={"pattern": MEMORY_PATTERN})
+]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=600)]
 # What PostgreSQL counts in a bigint.
 Ordinal = Annotated[int, Field(ge=1, le=2**63 - 1)]

@@ -22,7 +22,7 @@ from pydantic import (
 from maxcloud.fields import (
     Concurrency,
     Cpu,
-    EnvKey,
+    EnvPatch,
     EnvVars,
     Image,
     MaxScale,
@@ -33,7 +33,6 @@ from maxcloud.fields import (
     RevisionName,
     Scale,
     Tag,
-    Text,
     TimeoutSeconds,
     Words,
 )
@@ -165,11 +164,12 @@ class UpdateRequest(Request):
     service that was rolled back sends all to its newest revision again.
     """
 
-    image: Image = ""
+    # A factory, so that the description names no default that is no image.
+    image: Image = Field(default_factory=str)
     port: Port | None = None
     command: Words | None = None
     args: Words | None = None
-    env_vars: dict[EnvKey, Text | None] | None = None
+    env_vars: EnvPatch | None = None
     min_scale: Scale | None = None
     max_scale: MaxScale | None = None
     concurrency: Concurrency | None = None

@@ -20,6 +20,7 @@ IMAGES_BAD = [
     *("https://docker.io/nginx", "nginx:ta/g", "a//b", "/nginx", "nginx/", "nginx:" + "t" * 129),
     *("nginx@md5:" + "0" * 32, "nginx@sha256:" + "G" * 64, "a" * 513, "ngi\x00nx", "é", "a..b"),
     *("host:port/x", "host:123456/x", "nginx:.tag", "user@host/x", "a___b", "[::1]/x"),
+    *("Team/app", "LOCALHOST/app", "Host.example/Team/app"),
 ]
 RESERVED_PORTS = [8008, 8012, 8013, 8022, 8112, 9090, 9091]
 WRONG_TYPES: list[Any] = [None, True, "1", 1.5, [], {}]
