@@ -17,6 +17,7 @@ from uuid import UUID
 from starlette.applications import Starlette
 from starlette.background import BackgroundTasks
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
@@ -149,7 +150,7 @@ class Api:
         if "/healthz" not in by_path:
             # Every instance is probed here; to the world the function `health` answers it.
             routes.append(StarletteRoute("/healthz", _healthz, methods=["GET"]))
-        app = Starlette(routes=routes)
+        app = Starlette(routes=routes, middleware=[Middleware(wire.WholeBody)])
         # A redirect would name the internal host that Kourier rewrote the request to.
         app.router.redirect_slashes = False
         app.add_exception_handler(HTTPException, wire.refused_by_router)

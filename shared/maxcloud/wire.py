@@ -1,17 +1,24 @@
 """What may come in and how it is refused: bodies, headers, and the one shape of errors."""
 
+import asyncio
 import re
 import uuid
+from contextlib import suppress
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maxcloud import errors, log
 
 BODY_BYTES_MAX = 1024 * 1024
+
+# Of a body that nobody wants, as much is still read before the answer.
+UNWANTED_BYTES_MAX, UNWANTED_SECONDS_MAX = 16 * BODY_BYTES_MAX, 5.0
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -106,6 +113,42 @@ async def read_bytes(request: Request) -> bytes:
         if len(chunks) > BODY_BYTES_MAX:
             raise too_large
     return bytes(chunks)
+
+
+class WholeBody:
+    """Reads what is left of a body before an answer goes out.
+
+    A refusal needs no body, but whoever is still sending one may not see it: a connection that
+    ends with unread data is reset, and what was answered is lost with it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        headers = Headers(scope=scope)
+        is_coming = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        # Who asks first does not send it before it is told to.
+        unread = UNWANTED_BYTES_MAX if is_coming and "expect" not in headers else 0
+
+        async def received() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread -= len(message.get("body", b""))
+            if not message.get("more_body"):
+                unread = 0
+            return message
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(UNWANTED_SECONDS_MAX):
+                        while unread > 0:
+                            await received()
+            await send(message)
+
+        await self._app(scope, received, sent)
 
 
 def refusal(error: errors.APIError) -> Response:

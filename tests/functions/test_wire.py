@@ -73,6 +73,29 @@ def test_a_body_over_one_mebibyte_is_too_large_whether_it_says_so_or_not(
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "media", "code"),
+    [
+        ("POST", SERVICES, "application/json", "payload_too_large"),
+        ("POST", SERVICES, "text/plain", "unsupported_media_type"),
+        ("PUT", SERVICES, "application/json", "method_not_allowed"),
+        ("POST", f"{SERVICES}/none/none", "application/json", "not_found"),
+    ],
+)
+def test_a_refusal_reaches_who_is_still_sending(
+    shared_url: str, method: str, path: str, media: str, code: str
+) -> None:
+    """The connection ends with the answer: whatever was unread would reset it."""
+    headers = {"Content-Type": media, "Connection": "close"}
+    assert_refusal(raw(shared_url, method, path, headers, b"x" * 8 * MIB), code)
+
+
+def test_who_asks_before_sending_is_refused_without_a_body(shared_url: str) -> None:
+    headers = {"Content-Type": "text/plain", "Content-Length": str(8 * MIB)}
+    answer = raw(shared_url, "POST", SERVICES, headers | {"Expect": "100-continue"})
+    assert_refusal(answer, "unsupported_media_type")
+
+
 def test_a_body_of_just_one_mebibyte_is_read(shared: httpx.Client) -> None:
     body = json.dumps({"name": "shop", "x": ""}).encode()
     padded = body[:-2] + b"x" * (MIB - len(body)) + body[-2:]
