@@ -80,6 +80,7 @@ async def front(functions: Iterable[str] = FUNCTIONS) -> AsyncIterator[Front]:
     [
         ("/api/v1/services", "services"),
         ("/api/v1/services/x?y=/api/v1/version", "services"),
+        ("/api/v1/services/a%0Ab%0D%00%FF", "services"),
         ("/api/v1/servicesx", "services"),  # Kourier's prefixes are those of a text
         ("/api/v1/openapi.json", "health"),
         ("/healthz", "health"),

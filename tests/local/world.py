@@ -106,7 +106,7 @@ class World:
             return await handler(request)
 
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
+        app.router.add_route("*", r"/{path:[\s\S]*}", answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         return f"127.0.0.1:{await self.serve(runner)}"
 
