@@ -7,6 +7,7 @@ generation it loaded. So lost, doubled, reordered and interleaved events do no h
 import contextlib
 import json
 import logging
+import re
 from typing import Any
 from uuid import UUID
 
@@ -57,13 +58,14 @@ async def on_event(call: Call, event: Event) -> None:
 async def on_dead_letter(call: Call, event: Event) -> None:
     """Keep an event that its handler would not take."""
     said = event.extensions
+    code = said.get("knativeerrorcode", "")
     letter = dead_letters.DeadLetter(
         event_id=event.id,
         source=event.source,
         type=event.type,
         subject=event.subject,
         destination=said.get("knativeerrordest", ""),
-        code=int(code) if (code := said.get("knativeerrorcode", "")).isdecimal() else None,
+        code=int(code) if re.fullmatch("[1-5][0-9]{2}", code) else None,
         headers=said,
         body=json.dumps(event.data, default=str),
     )

@@ -7,12 +7,12 @@ the row and believes nothing else. This file alone knows the CloudEvents library
 import logging
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from cloudevents.conversion import to_binary
 from cloudevents.exceptions import GenericException
 from cloudevents.http import CloudEvent, from_http
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from maxcloud import log
 from maxcloud.errors import PermanentError
@@ -46,14 +46,18 @@ PING = "dev.knative.sources.ping"
 CLUSTER_CHANGES = "dev.knative.apiserver.ref."
 
 
+# RFC 1123, as Kubernetes has it: nothing else is ever an object's name, or asked of the database.
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,252}$")]
+
+
 class ObjectReference(BaseModel):
     """The data of ApiServerSource in mode Reference: which Kubernetes object to look at."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     kind: str
-    name: str
-    namespace: str
+    name: ObjectName
+    namespace: ObjectName
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,12 @@ class Event:
             raise PermanentError(f"not a CloudEvent: {type(error).__name__}") from error
         known = {"id", "source", "type", "subject", "specversion", "time"}
         attributes = event.get_attributes()
+        subject = attributes.get("subject")
         return cls(
             id=str(attributes["id"]),
             source=str(attributes["source"]),
             type=str(attributes["type"]),
-            subject=attributes.get("subject"),
+            subject=None if subject is None else str(subject),
             data=event.get_data(),
             extensions={k: str(v) for k, v in attributes.items() if k not in known},
         )

@@ -143,6 +143,8 @@ def test_a_type_without_a_handler_is_refused_at_once(
         ("update", {"kind": "Service", "name": "nobodys", "namespace": "default"}, 204),
         ("delete", {"kind": "Service", "name": "nobodys", "namespace": "default"}, 204),
         ("add", {"kind": "Service", "name": "nobodys"}, 400),
+        ("add", {"kind": "Service", "name": "a\x00b", "namespace": "default"}, 400),
+        ("add", {"kind": "Service", "name": "\ud800", "namespace": "default"}, 400),
     ],
 )
 def test_a_change_of_an_object_that_nobody_has_is_handled(
@@ -205,8 +207,17 @@ def test_a_sweep_forgets_expired_keys_even_when_the_cluster_is_away(
 
 @pytest.mark.parametrize(
     "event",
-    [hint() | {"content": b""}, hint() | {"content": b"\xff"}, structured(data="a\x00b", x="\x00")],
-    ids=["no data", "no text", "NUL"],
+    [
+        hint() | {"content": b""},
+        hint() | {"content": b"\xff"},
+        structured(data="a\x00b", x="\x00"),
+        structured(**{"\x00": "x"}),
+        structured(id="\ud800", x="\udfff"),
+        structured(subject=5),
+        structured(knativeerrorcode="9" * 30),
+        structured(knativeerrorcode="\u0665"),
+    ],
+    ids=["no data", "no text", "NUL", "NUL as a name", "surrogates", "subject", "code", "digits"],
 )
 def test_whatever_a_dead_letter_holds_is_kept(
     reconcile: httpx.Client, database: TestDatabase, event: dict[str, Any]

@@ -26,11 +26,14 @@ class DeadLetter:
 async def keep(db: Database, letter: DeadLetter) -> None:
     """Keep a letter once, however often it is delivered."""
     async with db.across_tenants() as connection:
-        values = {key: _without_nul(value) for key, value in asdict(letter).items()}
-        headers = {key: _without_nul(value) for key, value in letter.headers.items()}
+        values = {key: _storable(value) for key, value in asdict(letter).items()}
+        headers = {_storable(key): _storable(value) for key, value in letter.headers.items()}
         await connection.execute(_SQL["keep"], {**values, "headers": Jsonb(headers)})
 
 
-def _without_nul(value: object) -> object:
-    # PostgreSQL keeps none, and a letter that cannot be kept would come back for ever.
-    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+def _storable(value: object) -> object:
+    # PostgreSQL keeps neither NUL nor half a character, and a letter that cannot be kept would
+    # come back for ever.
+    if not isinstance(value, str):
+        return value
+    return value.encode(errors="replace").decode().replace("\x00", "\ufffd")
