@@ -53,6 +53,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="local",
         help="what the journeys run on: the local engine, started for them, or the test cluster",
     )
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="generate 20,000 requests, and go on with random operations for ten minutes",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -167,7 +172,9 @@ class ByPath:
 @contextmanager
 def served(app: ASGIApp, after: Callable[[], object] | None = None) -> Iterator[str]:
     """Serve an app on a port of loopback and yield its base URL; `after` ends what it used."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_config=None, lifespan="off", server_header=False
+    )
     server = uvicorn.Server(config)
     started = threading.Event()
     ports: list[int] = []
