@@ -31,6 +31,9 @@ from maxcloud.config import Config  # noqa: E402
 from maxcloud.errors import ConfigError  # noqa: E402
 from maxcloud.http import Api  # noqa: E402
 
+# As many as Envoy lets through: with the server's own 16 KiB it would depend on how they arrive.
+HEADERS_BYTES_MAX = 64 * 1024
+
 # How long requests may go on after SIGTERM. Knative's queue-proxy has drained before it comes.
 DRAIN_SECONDS = 20
 
@@ -75,6 +78,7 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        h11_max_incomplete_event_size=HEADERS_BYTES_MAX,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 

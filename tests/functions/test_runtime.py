@@ -164,6 +164,24 @@ def test_a_variable_that_makes_no_sense_ends_the_start_with_one_sentence(
     assert variable in sentence
 
 
+def test_headers_may_arrive_in_pieces(untouched: TestDatabase) -> None:
+    settings = {
+        "FUNCTION_TARGET": "services",
+        "FUNCTION_SOURCE": str(FUNCTIONS / "services.py"),
+        "DATABASE_URL": untouched.api,
+    }
+    lines = [f"GET {SERVICES} HTTP/1.1", "Host: localhost", "Connection: close"]
+    sent = "\r\n".join([*lines, "Authorization: " + "x" * 59_000, "", ""]).encode()
+    with running(RUNTIME, **settings) as client:
+        address = (client.base_url.host, client.base_url.port or 0)
+        with socket.create_connection(address, 10) as connection:
+            for piece in (sent[:30_000], sent[30_000:]):
+                connection.sendall(piece)
+                # It answers in turn: once it has answered this, the piece is read.
+                assert client.get("/healthz").status_code == 200
+            assert connection.recv(12) == b"HTTP/1.1 200"
+
+
 def test_functions_framework_itself_serves_a_function(untouched: TestDatabase) -> None:
     command = [*FRAMEWORK, "--target", "services", "--source", str(FUNCTIONS / "services.py")]
     with running(command, DATABASE_URL=untouched.api) as client:
