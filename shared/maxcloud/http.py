@@ -251,7 +251,7 @@ async def _deliver(call: Call, handler: EventHandler) -> tuple[int, str]:
         log.request_id.set(wire.valid_request_id(event.extensions.get("requestid")))
         log.org_id.set(event.extensions.get("orgid"))
         await handler(call, event)
-    except (errors.PermanentError, errors.PayloadTooLarge) as error:
+    except (errors.PermanentError, errors.PayloadTooLarge, errors.MalformedRequest) as error:
         return 400, str(error)
     except (errors.TemporaryError, errors.Unavailable) as error:
         return 503, str(error)

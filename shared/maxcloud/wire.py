@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -57,7 +57,7 @@ def valid_request_id(sent: str | None) -> str:
 
 def require_acceptable(request: Request) -> None:
     """Raise NotAcceptable when the caller does not take JSON."""
-    accepted = request.headers.get("accept", "*/*")
+    accepted = ",".join(request.headers.getlist("accept")) or "*/*"
     types = {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
     if not types & {"*/*", "application/*", "application/json"}:
         raise errors.NotAcceptable("the answer is application/json: accept that")
@@ -102,16 +102,22 @@ async def read_json(request: Request, model: type[Body]) -> Body:
 
 
 async def read_bytes(request: Request) -> bytes:
-    """Return the body; raises PayloadTooLarge before more than the limit is in memory."""
+    """Return the body; raises PayloadTooLarge before more than the limit is in memory.
+
+    Raises MalformedRequest when the caller goes away before its end.
+    """
     declared = request.headers.get("content-length", "0")
     too_large = errors.PayloadTooLarge(f"the body must have at most {BODY_BYTES_MAX} bytes")
     if declared.isdecimal() and int(declared) > BODY_BYTES_MAX:
         raise too_large
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > BODY_BYTES_MAX:
-            raise too_large
+    try:
+        async for chunk in request.stream():
+            chunks += chunk
+            if len(chunks) > BODY_BYTES_MAX:
+                raise too_large
+    except ClientDisconnect as error:
+        raise errors.MalformedRequest("the body is not complete") from error
     return bytes(chunks)
 
 

@@ -1,12 +1,15 @@
 """What may arrive on a socket: bodies, headers, paths and methods out of the ordinary."""
 
 import json
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from tests.functions.support import SERVICES, SHOP, assert_refusal, is_uuid, raw
+from tests.journeys.platform import eventually
 
 JSON = {"Content-Type": "application/json"}
 MIB = 1024 * 1024
@@ -140,10 +143,28 @@ def test_a_caller_that_takes_no_json_is_refused(shared: httpx.Client, accept: st
 
 
 @pytest.mark.parametrize(
-    "accept", ["*/*", "application/*", "application/json;q=0.5", "text/html, Application/JSON"]
+    "accept",
+    ["*/*", "application/*", "application/json;q=0.5", "text/html, Application/JSON", ""],
 )
 def test_a_caller_that_takes_json_is_served(shared: httpx.Client, accept: str) -> None:
     assert shared.get(SERVICES, headers={"Accept": accept}).json() == []
+
+
+def test_what_a_caller_takes_may_be_said_in_two_lines(shared: httpx.Client) -> None:
+    lines = [("Accept", "text/html"), ("Accept", "application/json")]
+    assert shared.get(SERVICES, headers=lines).json() == []
+
+
+def test_a_caller_that_goes_away_is_no_mistake_of_ours(
+    shared_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    parts = urlsplit(shared_url)
+    lines = [f"POST {SERVICES} HTTP/1.1", "Host: x", "Content-Type: application/json"]
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
+        connection.sendall("\r\n".join([*lines, "Content-Length: 9", "", '{"name"']).encode())
+    eventually("the log", lambda: caplog.messages, 10, lambda said: f"POST {SERVICES}" in said)
+    assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
 @pytest.mark.parametrize(
