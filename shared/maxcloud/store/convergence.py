@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from maxcloud.models import ServiceHint, ServiceStatus
 from maxcloud.store.database import Database, statements
-from maxcloud.store.services import ServiceRow, service_row
+from maxcloud.store.services import ServiceRow, lock_name, service_row
 
 # When an object was made, and its resourceVersion: of two reports the greater is the later.
 Version = tuple[datetime, int]
@@ -114,6 +114,7 @@ async def remove(db: Database, row: ServiceRow) -> bool:
     Returns False when it was gone already.
     """
     async with db.tenant(row.org_id) as connection:
+        await lock_name(connection, row.name)
         cursor = await connection.execute(_SQL["remove"], {"org_id": row.org_id, "id": row.id})
         return cursor.rowcount > 0
 

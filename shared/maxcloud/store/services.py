@@ -144,6 +144,7 @@ async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> 
     another organisation, ServiceDeleting when the organisation's own is on its way out.
     """
     async with db.tenant(org_id) as connection:
+        await lock_name(connection, wanted.name)
         same = await _one(connection, "find", org_id, id=None, name=wanted.name)
         if same is not None and same.status == ServiceStatus.DELETING:
             raise ServiceDeleting("a service of this name is still being deleted", field="name")
@@ -152,6 +153,14 @@ async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> 
     if row is None:
         raise NameTaken("a service of this name exists already", field="name")
     return row
+
+
+async def lock_name(connection: AsyncConnection, name: str) -> None:
+    """Let nobody else give this name, or give it back, until the transaction ends.
+
+    Without it a name that is given back at this moment is taken before its tombstone is seen.
+    """
+    await connection.execute(_SQL["lock_name_across_tenants"], {"name": name})
 
 
 async def all_of_organisation(
