@@ -21,6 +21,12 @@ async def resolved(db: Database, row: ServiceRow, digest: str = DIGEST) -> Servi
 
 
 async def choose(db: Database, row: ServiceRow) -> RevisionRow:
+    chosen = await chosen_or_none(db, row)
+    assert chosen is not None
+    return chosen
+
+
+async def chosen_or_none(db: Database, row: ServiceRow) -> RevisionRow | None:
     return await revisions.choose(db, row, row.template(f"docker.io/library/nginx@{row.digest}"))
 
 
@@ -81,9 +87,10 @@ async def test_a_late_handler_of_an_older_generation_takes_nothing_from_the_newe
     old = await resolved(worker, await created(db))
     new = await patched(db, cpu="2")
     newer = await choose(worker, new)
-    assert (await choose(worker, old)).name == "shop-00001"
+    assert await chosen_or_none(worker, old) is None
     assert await convergence.revision_chosen(worker, old, "shop-00001") is None
     assert await choose(worker, new) == newer
+    assert await revisions.of_service(db, DEV_ORG_ID, old.id) == [newer]
 
 
 async def test_revision_names_never_come_twice(db: Database, worker: Database) -> None:
@@ -119,3 +126,11 @@ async def test_a_port_that_an_image_exposes_is_used_when_none_is_chosen(
     assert exposed is not None
     assert exposed.template("x").port == 3000
     assert (await patched(db, port=81)).template("x").port == 81
+
+
+async def test_of_a_service_that_is_gone_there_is_no_revision(
+    db: Database, worker: Database
+) -> None:
+    late = await resolved(worker, await created(db))
+    assert await convergence.remove(worker, await deleting(db))
+    assert await chosen_or_none(worker, late) is None

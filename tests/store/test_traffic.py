@@ -22,6 +22,7 @@ async def ready(db: Database, row: ServiceRow, version: int) -> ServiceRow:
     resolved = row if row.digest else await convergence.image_resolved(db, row, DIGEST, None)
     assert resolved is not None
     made = await revisions.choose(db, resolved, resolved.template(f"nginx@{DIGEST}"))
+    assert made is not None
     await convergence.revision_chosen(db, row, made.name)
     await seen(db, row, version=version, ready_revision=made.name)
     return await loaded(db, row)

@@ -45,10 +45,10 @@ class RevisionRow:
 _revision_row = rows_of(RevisionRow)
 
 
-async def choose(db: Database, row: ServiceRow, template: Template) -> RevisionRow:
+async def choose(db: Database, row: ServiceRow, template: Template) -> RevisionRow | None:
     """Return the revision that runs `template`: the latest one if it is the same, else a new one.
 
-    Two handlers of one generation get the same revision.
+    Two handlers of one generation get the same revision; None when something newer has happened.
     """
     wanted = template.model_dump(mode="json")
     async with db.tenant(row.org_id) as connection:
@@ -70,9 +70,7 @@ async def choose(db: Database, row: ServiceRow, template: Template) -> RevisionR
                 "created_by": row.updated_by,
             },
         )
-        added = await cursor.fetchone()
-    assert added is not None  # noqa: S101 - `on conflict do update` always returns the row
-    return added
+        return await cursor.fetchone()
 
 
 async def newest(db: Database, row: ServiceRow) -> RevisionRow | None:

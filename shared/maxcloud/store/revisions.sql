@@ -6,10 +6,13 @@ limit 1
 
 -- add --
 insert into revisions (org_id, service_id, generation, name, image, digest, template, created_by)
-values (
+select
     %(org_id)s, %(service_id)s, %(generation)s, %(name)s, %(image)s, %(digest)s, %(template)s,
     %(created_by)s
-)
+-- Neither of a service that is gone meanwhile, nor of a generation that is not the newest any more.
+from services
+where org_id = %(org_id)s and id = %(service_id)s and generation = %(generation)s
+for key share
 on conflict on constraint revisions_generation_key do update set name = revisions.name
 returning *
 
