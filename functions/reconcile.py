@@ -113,7 +113,8 @@ async def apply(call: Call, row: ServiceRow) -> None:
         return
     if lost is not None:
         raise TemporaryError(f"{lost.name} is made anew first")
-    if await rows.applied(call.db, row, written["metadata"]["generation"]) is None:
+    generation, made_at = written["metadata"]["generation"], manifests.made_at(written)
+    if await rows.applied(call.db, row, generation, made_at) is None:
         # A newer generation, or the end, came in between: look again, so that nothing stays behind.
         raise TemporaryError("the service changed meanwhile")
 

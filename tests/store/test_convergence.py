@@ -31,7 +31,7 @@ REVISION, SEEN = "shop-00001", (MADE, 100)
 WRITES: dict[str, Write] = {
     "image_resolved": lambda db, row: convergence.image_resolved(db, row, DIGEST, 3000),
     "revision_chosen": lambda db, row: convergence.revision_chosen(db, row, "shop-00001"),
-    "applied": lambda db, row: convergence.applied(db, row, 7),
+    "applied": lambda db, row: convergence.applied(db, row, 7, MADE),
     "delayed": lambda db, row: convergence.delayed(db, row, "the registry is away"),
     "failed": lambda db, row: convergence.failed(db, row, "ImageNotFound", "no such image"),
     "observed": seen,
@@ -117,12 +117,29 @@ async def test_an_older_report_of_the_cluster_changes_nothing(
     assert await loaded(db, row) == ready
 
 
-async def test_a_cluster_that_was_made_anew_is_believed(db: Database, worker: Database) -> None:
+@pytest.mark.parametrize("days", [1, -1], ids=["later", "by a clock that was set back"])
+async def test_an_object_that_was_made_anew_is_believed(
+    db: Database, worker: Database, days: int
+) -> None:
     row = await created(db)
+    anew = MADE + timedelta(days=days)
     assert await seen(worker, row, version=90_000)
-    younger = await seen(worker, row, ServiceStatus.FAILED, 7, made=MADE + timedelta(days=1))
-    assert younger is not None
-    assert (younger.status, younger.cluster_version) == (ServiceStatus.FAILED, 7)
+    # Whoever has not heard yet that the object is another one looks at it again.
+    assert await seen(worker, row, ServiceStatus.FAILED, 7, made=anew) is None
+    assert await convergence.applied(worker, row, 1, anew)
+    assert await seen(worker, row, version=90_001) is None
+    failed = await seen(worker, row, ServiceStatus.FAILED, 7, made=anew)
+    assert failed is not None
+    assert (failed.status, failed.cluster_version) == (ServiceStatus.FAILED, 7)
+
+
+async def test_the_same_object_goes_on_reporting(db: Database, worker: Database) -> None:
+    row = await created(db)
+    ready = await seen(worker, row, version=100)
+    assert await convergence.applied(worker, row, 2, MADE)
+    assert await seen(worker, row, ServiceStatus.FAILED, 99) is None
+    assert ready is not None
+    assert (await loaded(db, row)).status == ready.status
 
 
 @pytest.mark.parametrize(
@@ -147,7 +164,7 @@ async def test_a_late_handler_does_not_take_back_what_the_cluster_said(
     """`status` sees the object before `reconcile` has written down that it wrote it."""
     row = await created(db)
     ready = await seen(worker, row)
-    late = await convergence.applied(worker, row, 7)
+    late = await convergence.applied(worker, row, 7, MADE)
     assert ready is not None
     assert late is not None
     assert (late.status, late.reason, late.is_settled) == ("ready", "", True)
@@ -175,7 +192,7 @@ async def test_two_handlers_of_two_generations_interleaved_leave_the_newer(
     resolved = await convergence.image_resolved(worker, second, ANOTHER_DIGEST, None)
     assert resolved is not None
     assert await WRITES["applied"](worker, first) is None
-    applied = await convergence.applied(worker, second, 2)
+    applied = await convergence.applied(worker, second, 2, MADE)
     assert await seen(worker, first, version=100) is None
     assert applied is not None
     assert await loaded(db, first) == applied

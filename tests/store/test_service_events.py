@@ -10,7 +10,7 @@ from maxcloud.store import convergence, service_events
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow
 from tests.conftest import TestDatabase
-from tests.store.support import DIGEST, created, deleting, execute, patched, seen
+from tests.store.support import DIGEST, MADE, created, deleting, execute, patched, seen
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ async def test_each_change_of_what_a_service_is_is_noted(db: Database, worker: D
     row = await created(db)
     await convergence.image_resolved(worker, row, DIGEST, None)
     await convergence.revision_chosen(worker, row, "shop-00001")
-    await convergence.applied(worker, row, 1)
+    await convergence.applied(worker, row, 1, MADE)
     await seen(worker, row)
     changed = await patched(db, image="nginx:nosuch")
     await convergence.delayed(worker, changed, "trying again")

@@ -8,7 +8,7 @@ from maxcloud.models import ServiceStatus
 from maxcloud.store import convergence
 from maxcloud.store.database import Database
 from tests.conftest import TestDatabase
-from tests.store.support import created, deleting, execute, patched, seen
+from tests.store.support import MADE, created, deleting, execute, patched, seen
 
 pytestmark = pytest.mark.anyio
 
@@ -99,7 +99,7 @@ async def test_the_comparison_knows_what_is_settled(db: Database, worker: Databa
     for name in ("pending", "ready", "going"):
         row = await created(db, name)
         if name != "pending":
-            await convergence.applied(worker, row, 5)
+            await convergence.applied(worker, row, 5, MADE)
             await seen(worker, row)
     await deleting(db, "going")
     expected = {

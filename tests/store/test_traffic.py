@@ -8,7 +8,7 @@ from maxcloud.store import convergence, revisions
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow
 from tests.conftest import TestDatabase
-from tests.store.support import DIGEST, created, execute, loaded, patched, seen
+from tests.store.support import DIGEST, MADE, created, execute, loaded, patched, seen
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +112,7 @@ async def test_what_the_cluster_has_lost_is_pending_again(
 ) -> None:
     # Nothing that was never written there can be lost.
     assert await convergence.lost(worker, second, "it was deleted") is None
-    await convergence.applied(worker, second, 7)
+    await convergence.applied(worker, second, 7, MADE)
     open_again = await convergence.lost(worker, second, "it was deleted")
     assert open_again is not None
     assert (open_again.status, open_again.reason) == (ServiceStatus.PENDING, "RestoringRevision")
@@ -126,7 +126,7 @@ async def test_what_the_cluster_has_lost_is_pending_again(
 async def test_what_was_given_up_stays_so_when_the_rest_is_lost(
     db: Database, worker: Database, second: ServiceRow
 ) -> None:
-    await convergence.applied(worker, second, 7)
+    await convergence.applied(worker, second, 7, MADE)
     bad = await patched(db, image="nginx:nosuch")
     assert await convergence.failed(worker, bad, "ImageNotFound", "", image_refused=True)
     assert await convergence.lost(worker, bad, "it was deleted") is None

@@ -1,6 +1,7 @@
 """From a service's template to its Knative Service, and what must be written to get there. Pure."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,9 @@ MANAGED = "maxcloud.dev/managed"
 ORG = "maxcloud.dev/org"
 SERVICE_ID = "maxcloud.dev/service-id"
 GENERATION = "maxcloud.dev/generation"
+
+# Knative's own, on each revision: the uid of the Service that it is of.
+_OBJECT = "serving.knative.dev/serviceUID"
 
 # On an object that runs an older revision for a moment, only to have that made anew.
 RESTORES = "maxcloud.dev/restores"
@@ -113,11 +117,11 @@ def is_restoring(live: Manifest) -> bool:
 def is_revision_of(revision: Manifest, live: Manifest) -> bool:
     """Tell whether a revision is one of this very object.
 
-    One that is older is of an object of the same name that was deleted, and about to follow it.
+    Another's is of an object of the same name that was deleted, and about to follow it.
     """
-    made, of = revision["metadata"], live["metadata"]
-    # RFC 3339 in UTC, to the second: as text, too, the later is the greater.
-    return made["creationTimestamp"] >= of["creationTimestamp"] and "deletionTimestamp" not in made
+    made = revision["metadata"]
+    is_ours: bool = made.get("labels", {}).get(_OBJECT) == live["metadata"]["uid"]
+    return is_ours and "deletionTimestamp" not in made
 
 
 def _target(share: TrafficShare) -> Manifest:
@@ -180,6 +184,11 @@ def generation_of(live: Manifest) -> int:
     """Return which generation of the row an object in the cluster was written from."""
     written = live["metadata"].get("annotations", {}).get(GENERATION, "0")
     return int(written) if written.isdecimal() else 0
+
+
+def made_at(live: Manifest) -> datetime:
+    """Return when an object was made, by the cluster's clock."""
+    return datetime.fromisoformat(live["metadata"]["creationTimestamp"])
 
 
 def service_id(live: Manifest) -> UUID:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from maxcloud.knative.manifests import START_SECONDS, Manifest, generation_of
+from maxcloud.knative.manifests import START_SECONDS, Manifest, generation_of, made_at
 from maxcloud.models import ServiceStatus
 
 Condition = dict[str, Any]
@@ -80,10 +80,7 @@ def observe(
         status, (reason, message) = ServiceStatus.FAILED, stuck
     return Observed(
         generation=generation_of(ksvc),
-        version=(
-            datetime.fromisoformat(ksvc["metadata"]["creationTimestamp"]),
-            int(ksvc["metadata"]["resourceVersion"]),
-        ),
+        version=(made_at(ksvc), int(ksvc["metadata"]["resourceVersion"])),
         status=status,
         reason=reason,
         message=message,

@@ -14,7 +14,8 @@ from maxcloud.models import ServiceHint, ServiceStatus
 from maxcloud.store.database import Database, statements
 from maxcloud.store.services import ServiceRow, lock_name, service_row
 
-# When an object was made, and its resourceVersion: of two reports the greater is the later.
+# When an object was made, which tells it from another of its name, and its resourceVersion: of two
+# reports of one object the greater is the later (KEP-5504).
 Version = tuple[datetime, int]
 
 _SQL = statements("convergence")
@@ -40,9 +41,16 @@ async def revision_chosen(db: Database, row: ServiceRow, revision: str) -> Servi
     return await _guarded(db, "revision_chosen", row, revision=revision)
 
 
-async def applied(db: Database, row: ServiceRow, cluster_generation: int) -> ServiceRow | None:
-    """Keep that the cluster has this generation, as `metadata.generation` of its object."""
-    return await _guarded(db, "applied", row, cluster_generation=cluster_generation)
+async def applied(
+    db: Database, row: ServiceRow, cluster_generation: int, cluster_created: datetime
+) -> ServiceRow | None:
+    """Keep that the cluster has this generation, as `metadata.generation` of its object.
+
+    The reports of another object than the last one, which was lost or is in another cluster, begin
+    anew.
+    """
+    values = {"cluster_generation": cluster_generation, "cluster_created": cluster_created}
+    return await _guarded(db, "applied", row, **values)
 
 
 async def delayed(db: Database, row: ServiceRow, message: str) -> ServiceRow | None:
@@ -70,8 +78,7 @@ async def observed(
 ) -> ServiceRow | None:
     """Keep what the cluster reports of this generation, unless a later report was kept already.
 
-    Kubernetes orders the resourceVersions of one cluster (KEP-5504); in a cluster that was made
-    anew they start anew, but its objects are younger.
+    What it reports of another object than the one that was applied last is not believed.
     """
     return await _guarded(
         db,

@@ -19,6 +19,11 @@ returning *
 -- applied --
 update services
 set cluster_generation = %(cluster_generation)s,
+    -- No clock orders the reports of two objects: it may have been set back in between.
+    cluster_version = case
+        when cluster_created is distinct from %(cluster_created)s then 0 else cluster_version
+    end,
+    cluster_created = %(cluster_created)s,
     -- `status` may have seen the object already: never take its word back.
     reason = case when reason in ('Accepted', 'ImageResolved') then 'RevisionCreated' else reason end,
     message = case when reason in ('Accepted', 'ImageResolved') then '' else message end
@@ -47,14 +52,11 @@ set status = %(status)s, reason = %(reason)s, message = %(message)s,
     ready_revision = coalesce(%(ready_revision)s, ready_revision),
     cluster_created = %(cluster_created)s, cluster_version = %(cluster_version)s, updated_at = now()
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
+    and coalesce(cluster_created, %(cluster_created)s) = %(cluster_created)s
+    -- Of one version, only an end may follow: the pods can tell more than the object.
     and (
-        (coalesce(cluster_created, '-infinity'), cluster_version)
-            < (%(cluster_created)s, %(cluster_version)s)
-        -- Of one version, only an end may follow: the pods can tell more than the object.
-        or (
-            (cluster_created, cluster_version) = (%(cluster_created)s, %(cluster_version)s)
-            and status = 'pending'
-        )
+        cluster_version < %(cluster_version)s
+        or (cluster_version = %(cluster_version)s and status = 'pending')
     )
 returning *
 
@@ -74,8 +76,8 @@ update services
 set ready_revision = coalesce(%(ready_revision)s, ready_revision),
     cluster_created = %(cluster_created)s, cluster_version = %(cluster_version)s
 where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s
-    and (coalesce(cluster_created, '-infinity'), cluster_version)
-        < (%(cluster_created)s, %(cluster_version)s)
+    and coalesce(cluster_created, %(cluster_created)s) = %(cluster_created)s
+    and cluster_version < %(cluster_version)s
 returning *
 
 -- remove --
