@@ -143,16 +143,16 @@ async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> 
     Raises NameTaken when another service has the name, or had it less than 30 days ago in
     another organisation, ServiceDeleting when the organisation's own is on its way out.
     """
+    values = {**_settings(wanted), "name": wanted.name, "image": wanted.image}
     async with db.tenant(org_id) as connection:
         await lock_name(connection, wanted.name)
-        same = await _one(connection, "find", org_id, id=None, name=wanted.name)
-        if same is not None and same.status == ServiceStatus.DELETING:
-            raise ServiceDeleting("a service of this name is still being deleted", field="name")
-        values = {**_settings(wanted), "name": wanted.name, "image": wanted.image}
         row = await _one(connection, "create", org_id, updated_by=by, **values)
-    if row is None:
-        raise NameTaken("a service of this name exists already", field="name")
-    return row
+        if row is not None:
+            return row
+        same = await _one(connection, "find", org_id, id=None, name=wanted.name)
+    if same is not None and same.status == ServiceStatus.DELETING:
+        raise ServiceDeleting("a service of this name is still being deleted", field="name")
+    raise NameTaken("a service of this name exists already", field="name")
 
 
 async def lock_name(connection: AsyncConnection, name: str) -> None:

@@ -14,6 +14,7 @@ select
         (select max(generation) from tombstones where org_id = %(org_id)s and name = %(name)s), 0
     )
 where name_is_free(%(name)s, %(org_id)s)
+on conflict (name) do nothing
 returning *
 
 -- all_of_organisation --
