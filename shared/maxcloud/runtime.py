@@ -77,6 +77,7 @@ def main() -> None:
         port=config.port,
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         h11_max_incomplete_event_size=HEADERS_BYTES_MAX,
         timeout_graceful_shutdown=DRAIN_SECONDS,
