@@ -29,6 +29,11 @@ def test_a_revision_says_what_it_asks_for(
     assert rule_of(spec, annotations) == wanted
 
 
+def test_the_cluster_may_ask_for_no_first_instance() -> None:
+    annotation = {SCALE + "initial-scale": "2"}
+    assert (rule_of({}, {}, 0).first, rule_of({}, annotation, 0).first) == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("60s", 60), ("1m30s", 90), ("1h0m0s", 3600), ("1.5s", 1.5), ("500ms", 0.5)]

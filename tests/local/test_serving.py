@@ -13,7 +13,7 @@ from maxcloud.knative import manifests
 from maxcloud.knative import status as platform
 from maxcloud.models import LATEST, ServiceStatus, Template
 from maxcloud.traffic import all_to
-from maxcloud_local.kinds import REVISION, SERVICE
+from maxcloud_local.kinds import CONFIG_MAP, REVISION, SERVICE
 from maxcloud_local.serving.admission import admission
 from maxcloud_local.serving.serving import REVISIONS_KEPT, Serving
 from maxcloud_local.store import Object, Store
@@ -146,6 +146,17 @@ async def test_a_service_becomes_ready_with_its_first_instance() -> None:
         assert it.observed() == (ServiceStatus.READY, "", "", "hello-00001")
         assert it.routes_to() == "hello-00001"
         assert it.launcher.happenings == [("wakes", "0 → 1"), ("ready", "hello-00001")]
+
+
+@pytest.mark.anyio
+async def test_where_no_first_instance_is_wanted_a_service_is_ready_without() -> None:
+    async with cluster() as it:
+        metadata = {"name": "config-autoscaler", "namespace": "knative-serving"}
+        setting = {"metadata": metadata, "data": {"initial-scale": "0"}}
+        it.store.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", **setting})
+        it.apply()
+        await it.settled()
+        assert it.launcher.made == []
 
 
 @pytest.mark.anyio

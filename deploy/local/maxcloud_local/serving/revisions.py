@@ -30,8 +30,9 @@ class Revision:
     """The instances of one revision, and the requests that wait for them.
 
     Nothing is started before it is needed or a request asks for room. `starts` limits how many
-    instances of the whole engine start at once, `window` returns the stable window in seconds,
-    `on_change` is called when `state` may have changed.
+    instances of the whole engine start at once, `first` is how many show that it starts where it
+    does not say so itself, `window` returns the stable window in seconds, `on_change` is called
+    when `state` may have changed.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Revision:
         launcher: Launcher,
         starts: asyncio.Semaphore,
         *,
+        first: int = 1,
         window: Callable[[], float],
         tell: Tell,
         on_change: Callable[[], None],
@@ -52,7 +54,7 @@ class Revision:
         self._made = made
         self._launcher, self._starts, self._window = launcher, starts, window
         self._tell, self._on_change = tell, on_change
-        self._rule = rule_of(spec, metadata.get("annotations") or {})
+        self._rule = rule_of(spec, metadata.get("annotations") or {}, first)
         self._buffer = Buffer(self._rule.concurrency)
         self._autoscaler = Autoscaler(self._rule)
         self._gauge = Gauge(time.monotonic())

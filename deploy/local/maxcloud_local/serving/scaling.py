@@ -48,15 +48,18 @@ class Rule:
     deadline: float
 
 
-def rule_of(spec: Mapping[str, Any], annotations: Mapping[str, str]) -> Rule:
-    """Return the rule of a revision; what is missing has Knative's default."""
+def rule_of(spec: Mapping[str, Any], annotations: Mapping[str, str], first: int = 1) -> Rule:
+    """Return the rule of a revision; `first` is the cluster's `initial-scale`.
+
+    What is missing has Knative's default.
+    """
     concurrency = spec.get("containerConcurrency") or 0
     deadline = duration(annotations.get("serving.knative.dev/progress-deadline", ""))
     least = int(annotations.get("autoscaling.knative.dev/min-scale", 0))
     return Rule(
         concurrency=concurrency,
         target=TARGET_SHARE * (concurrency or TARGET_UNLIMITED),
-        first=max(least, int(annotations.get("autoscaling.knative.dev/initial-scale", 1))),
+        first=max(least, int(annotations.get("autoscaling.knative.dev/initial-scale", first))),
         least=least,
         most=int(annotations.get("autoscaling.knative.dev/max-scale", 0)),
         window=duration(annotations.get("autoscaling.knative.dev/window", "")),

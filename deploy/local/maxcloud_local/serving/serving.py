@@ -176,6 +176,7 @@ class Serving:
                 made,
                 self._launcher,
                 self._starts,
+                first=self._first(),
                 window=self._window,
                 tell=self._tell,
                 on_change=lambda: self._soon(key),
@@ -189,9 +190,16 @@ class Serving:
         return None
 
     def _window(self) -> float:
-        settings = self._store.find(CONFIG_MAP, "knative-serving", "config-autoscaler") or {}
-        seconds = duration(str((settings.get("data") or {}).get("stable-window")))
+        seconds = duration(self._setting("stable-window"))
         return WINDOW_SECONDS if seconds is None else max(seconds, WINDOW_LEAST_SECONDS)
+
+    def _first(self) -> int:
+        number = self._setting("initial-scale")
+        return int(number) if number.isdecimal() else 1
+
+    def _setting(self, name: str) -> str:
+        settings = self._store.find(CONFIG_MAP, "knative-serving", "config-autoscaler") or {}
+        return str((settings.get("data") or {}).get(name))
 
     def _write_revisions(self, namespace: str, known: _Service) -> None:
         for name, revision in known.revisions.items():
