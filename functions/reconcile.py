@@ -234,5 +234,5 @@ async def announce(call: Call, hint: ServiceHint, *, going: bool = False) -> Non
             await converge(call, hint)
         return
     type = Type.DELETE_REQUESTED if going else Type.DEPLOY_REQUESTED
-    if not await events.publish(call.config.sink, events.about_service(type, api.function, hint)):
+    if not await events.publish(call.config.sink, events.about(type, api.function, hint)):
         raise TemporaryError("the broker is away")

@@ -44,6 +44,8 @@ FUNCTIONS = Path(__file__).parent.parent / "functions"
 # The route Ingress's table, as deploy/base/route.yaml has it; a unit test holds them together.
 PUBLIC = {"/healthz": "health", "/readyz": "health", "/api/v1/version": "health"}
 PUBLIC |= {"/api/v1/openapi.json": "health", "/api/v1/services": "services"}
+PUBLIC |= {"/api/v1/auth": "auth", "/api/v1/auth/invites": "invites"}
+PUBLIC |= {"/api/v1/auth/accept-invite": "invites"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,34 +1,82 @@
 """Who is calling, and whether their role reaches far enough."""
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from maxcloud.config import DEV_ORG_ID, Config
-from maxcloud.errors import Forbidden, Unauthenticated
+from maxcloud import keys
+from maxcloud.config import DEV_ORG_ID, DEV_USER_ID, Config, Registration
+from maxcloud.errors import EmailUnverified, Forbidden, Unauthenticated, Unavailable
 from maxcloud.models import Role
+from maxcloud.store import api_keys, limits
+from maxcloud.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A caller: the organisation that everything is done in, and a word for `created_by`."""
+    """A caller: the organisation that everything is done in, and what they may do there.
+
+    `user` is their address, the word for `created_by`. `is_verified` tells whether it is proven.
+    `unnoted_key` is the key whose use has not been written down within the last minute.
+    """
 
     org_id: UUID
+    user_id: UUID
     user: str
     role: Role
+    is_verified: bool
+    unnoted_key: UUID | None = None
 
 
-def identify(config: Config) -> Identity:
-    """Return who calls.
+DEVELOPER = Identity(DEV_ORG_ID, DEV_USER_ID, "dev", Role.ADMIN, is_verified=True)
 
-    In DEV_MODE that is always the one developer. Without it every caller is unknown: keys come
-    with the function `auth`. Raises Unauthenticated.
+
+async def identify(
+    headers: Mapping[str, str], client: object, config: Config, db: Database
+) -> Identity:
+    """Return who calls, by the key in Authorization; in DEV_MODE always the one developer.
+
+    Raises Unauthenticated, and TooManyRequests where keys are being guessed. A good key is never
+    refused for the bad ones of others, and what cannot be a key does not reach the database.
     """
-    if not config.dev_mode:
+    if config.dev_mode:
+        return DEVELOPER
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    prefix = keys.prefix_of(key) if scheme.lower() == "bearer" else None
+    if prefix is None:
         raise Unauthenticated("authentication required")
-    return Identity(DEV_ORG_ID, "dev", Role.ADMIN)
+    owner = await api_keys.look_up(db, prefix)
+    if owner and keys.proves(key, owner.digest, config.secret_keys) and not owner.is_expired:
+        return Identity(
+            org_id=owner.org_id,
+            user_id=owner.user_id,
+            user=owner.email,
+            # A key does not outlive what its owner may do.
+            role=max(Role(owner.role), Role(owner.membership), key=list(Role).index),
+            is_verified=owner.is_verified,
+            unnoted_key=None if owner.was_used_lately else owner.id,
+        )
+    await limits.count(db, limits.FAILED_KEY_OF_PREFIX, prefix)
+    await limits.count(db, limits.FAILED_KEY_OF_ADDRESS, client)
+    raise Unauthenticated("authentication required")
 
 
-def require(identity: Identity, least: Role) -> None:
-    """Raise Forbidden when the caller's role does not cover `least`."""
+def require(identity: Identity, least: Role, config: Config) -> None:
+    """Raise Forbidden when the caller's role does not cover `least`.
+
+    What asks for `deploy` writes services and images: it asks for a proven address too, where
+    the installation does, or raises EmailUnverified.
+    """
     if not identity.role.covers(least):
         raise Forbidden(f"this needs the role {least}, your key has {identity.role}")
+    wants_proof = least is Role.DEPLOY and config.registration is Registration.VERIFY
+    if wants_proof and not identity.is_verified:
+        raise EmailUnverified("prove your e-mail address first, by the token that was mailed")
+
+
+async def note_use(identity: Identity, db: Database) -> None:
+    """Write down that a key was used, at most once a minute; after the answer, nobody waits."""
+    if identity.unnoted_key is not None:
+        with contextlib.suppress(Unavailable):
+            await api_keys.touch(db, identity.org_id, identity.unnoted_key)

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -20,6 +21,20 @@ DEV_ORG_ID = UUID("00000000-0000-4000-8000-000000000001")
 DEV_USER_ID = UUID("00000000-0000-4000-8000-000000000002")
 
 SECRET_BYTES_MIN = 32
+
+RESEND = "https://api.resend.com"
+SENDER = "noreply@maxcloud.dev"
+
+# DEV_MODE lets everybody in, so what is signed there proves nothing anyway.
+_DEV_SECRET = "only for DEV_MODE, where it protects nothing"  # noqa: S105
+
+
+class Registration(StrEnum):
+    """Who may make an organisation: anybody, whoever proves their address, or nobody."""
+
+    OPEN = "open"
+    VERIFY = "verify"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,11 @@ class Config:
     secret_keys: tuple[str, ...] = field(default=(), repr=False)
     domain: str = "maxcloud.dev"
     namespace: str = "default"
+    registration: Registration = Registration.VERIFY
+    resend_api_key: str = field(default="", repr=False)
+    resend_api_url: str = RESEND
+    smtp_url: str = field(default="", repr=False)
+    email_from: str = SENDER
     sink: str | None = None
     dev_mode: bool = False
     registry_private_hosts: frozenset[str] = frozenset()
@@ -55,9 +75,14 @@ class Config:
             port=_port(env),
             log_level=_log_level(env),
             database_url=database_url(env),
-            secret_keys=_secret_keys(env),
+            secret_keys=_secret_keys(env) or ((_DEV_SECRET,) if dev_mode else ()),
             domain=_domain(env),
             namespace=_namespace(env),
+            registration=_registration(env),
+            resend_api_key=_word(env, "RESEND_API_KEY"),
+            resend_api_url=_http_address(env, "RESEND_API_URL", "of Resend") or RESEND,
+            smtp_url=_smtp_address(env),
+            email_from=_email_from(env),
             sink=_http_address(env, "K_SINK", "of a broker"),
             dev_mode=dev_mode,
             registry_private_hosts=_hosts(env, "REGISTRY_PRIVATE_HOSTS"),
@@ -137,6 +162,44 @@ def _namespace(env: Mapping[str, str]) -> str:
     value = env.get("KNATIVE_NAMESPACE", "default")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
         raise ConfigError(f"KNATIVE_NAMESPACE must be the name of a namespace, not '{value}'")
+    return value
+
+
+def _registration(env: Mapping[str, str]) -> Registration:
+    value = env.get("REGISTRATION", Registration.VERIFY).lower()
+    try:
+        return Registration(value)
+    except ValueError as error:
+        allowed = ", ".join(Registration)
+        raise ConfigError(f"REGISTRATION must be one of {allowed}, not '{value}'") from error
+
+
+def _word(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    # The value is not shown: it is a secret.
+    if value and not (value.isascii() and value.isprintable() and " " not in value):
+        raise ConfigError(f"{name} contains characters that no key has, perhaps a line end")
+    return value
+
+
+def _smtp_address(env: Mapping[str, str]) -> str:
+    value = env.get("SMTP_URL", "")
+    # The value is not shown: it may hold a password.
+    wrong = ConfigError("SMTP_URL must be an address such as smtps://user:password@host:465")
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in {"smtp", "smtps"} and parts.hostname and parts.port != 0
+        if value and not known:
+            raise wrong
+    except ValueError as error:
+        raise wrong from error
+    return value
+
+
+def _email_from(env: Mapping[str, str]) -> str:
+    value = env.get("EMAIL_FROM", SENDER)
+    if not re.fullmatch(r"[^\s<>@,;:\"]+@[^\s<>@,;:\"]+", value, re.ASCII):
+        raise ConfigError(f"EMAIL_FROM must be one address such as {SENDER}, not '{value}'")
     return value
 
 

@@ -2,23 +2,33 @@
 
 MaxCloudError
 ├── APIError                     what a request can answer; the client raises the same class again
-│   ├── MalformedRequest    400  malformed
-│   ├── InvalidField        400  invalid_field         (field says which)
-│   ├── Unauthenticated     401  unauthenticated
-│   ├── Forbidden           403  forbidden
-│   ├── NotFound            404  not_found
-│   ├── MethodNotAllowed    405  method_not_allowed
-│   ├── NotAcceptable       406  not_acceptable
-│   ├── Conflict            409  conflict
-│   │   ├── NameTaken       409  name_taken
-│   │   ├── ServiceDeleting 409  service_deleting
-│   │   └── KeyReused       409  idempotency_key_reused
-│   ├── PreconditionFailed  412  precondition_failed
-│   ├── PayloadTooLarge     413  payload_too_large
-│   ├── UnsupportedMedia    415  unsupported_media_type
-│   ├── TooManyRequests     429  too_many_requests
-│   ├── InternalError       500  internal
-│   └── Unavailable         503  unavailable
+│   ├── MalformedRequest        400  malformed
+│   ├── InvalidField            400  invalid_field  (field says which)
+│   ├── InvalidToken            400  invalid_token
+│   │   ├── TokenExpired        400  token_expired
+│   │   ├── InvitationUsed      400  invitation_used
+│   │   └── InvitationRevoked   400  invitation_revoked
+│   ├── Unauthenticated         401  unauthenticated
+│   ├── Forbidden               403  forbidden
+│   │   ├── EmailUnverified     403  email_unverified
+│   │   └── RegistrationClosed  403  registration_closed
+│   ├── NotFound                404  not_found
+│   ├── MethodNotAllowed        405  method_not_allowed
+│   ├── NotAcceptable           406  not_acceptable
+│   ├── Conflict                409  conflict
+│   │   ├── NameTaken           409  name_taken
+│   │   ├── EmailTaken          409  email_taken
+│   │   ├── OrganizationTaken   409  organization_taken
+│   │   ├── AlreadyMember       409  already_member
+│   │   ├── LastAdminKey        409  last_admin_key
+│   │   ├── ServiceDeleting     409  service_deleting
+│   │   └── KeyReused           409  idempotency_key_reused
+│   ├── PreconditionFailed      412  precondition_failed
+│   ├── PayloadTooLarge         413  payload_too_large
+│   ├── UnsupportedMedia        415  unsupported_media_type
+│   ├── TooManyRequests         429  too_many_requests
+│   ├── InternalError           500  internal
+│   └── Unavailable             503  unavailable
 ├── TemporaryError               an event handler says: deliver it again later (503)
 ├── PermanentError               an event handler says: no repetition helps (400, dead letter)
 ├── ConfigError                  a variable that a function cannot start with
@@ -82,6 +92,30 @@ class InvalidField(APIError):
     code, status = "invalid_field", 400
 
 
+class InvalidToken(APIError):
+    """A token from a mail that is none of ours, or not for this."""
+
+    code, status = "invalid_token", 400
+
+
+class TokenExpired(InvalidToken):
+    """A token of ours whose time is over."""
+
+    code = "token_expired"
+
+
+class InvitationUsed(InvalidToken):
+    """The invitation was accepted before."""
+
+    code = "invitation_used"
+
+
+class InvitationRevoked(InvalidToken):
+    """The invitation was taken back, or a newer one took its place."""
+
+    code = "invitation_revoked"
+
+
 class Unauthenticated(APIError):
     """No credential, or one that is not known."""
 
@@ -92,6 +126,18 @@ class Forbidden(APIError):
     """The credential's role does not reach this far."""
 
     code, status = "forbidden", 403
+
+
+class EmailUnverified(Forbidden):
+    """The caller's address is not proven yet, and the installation asks for that."""
+
+    code = "email_unverified"
+
+
+class RegistrationClosed(Forbidden):
+    """This installation takes new organisations by invitation of its operator only."""
+
+    code = "registration_closed"
 
 
 class NotFound(APIError):
@@ -122,6 +168,30 @@ class NameTaken(Conflict):
     """The name is a host name, and somebody has it."""
 
     code = "name_taken"
+
+
+class EmailTaken(Conflict):
+    """The address has an account already."""
+
+    code = "email_taken"
+
+
+class OrganizationTaken(Conflict):
+    """Another organisation has this name."""
+
+    code = "organization_taken"
+
+
+class AlreadyMember(Conflict):
+    """The person is a member of the organisation already."""
+
+    code = "already_member"
+
+
+class LastAdminKey(Conflict):
+    """The organisation would be left without a key that may do everything."""
+
+    code = "last_admin_key"
 
 
 class ServiceDeleting(Conflict):

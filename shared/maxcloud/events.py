@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from maxcloud import log
 from maxcloud.errors import PermanentError
-from maxcloud.models import ServiceHint
+from maxcloud.models import Hint
 
 if TYPE_CHECKING:
     import httpx
@@ -39,6 +39,9 @@ class Type(StrEnum):
     SERVICE_READY = "dev.maxcloud.service-ready"
     SERVICE_FAILED = "dev.maxcloud.service-failed"
     SERVICE_DELETED = "dev.maxcloud.service-deleted"
+    INVITE_CREATED = "dev.maxcloud.invite-created"
+    USER_REGISTERED = "dev.maxcloud.user-registered"
+    ORG_CREATED = "dev.maxcloud.org-created"
 
 
 # Knative's own: the timer, and what its ApiServerSource says of Kubernetes objects.
@@ -103,13 +106,14 @@ def read_data(event: Event, model: type[Data]) -> Data:
         raise PermanentError(f"{event.type}: malformed data: {', '.join(fields)}") from error
 
 
-def about_service(type: Type, function: str, hint: ServiceHint) -> CloudEvent:
-    """Build an event about a service, published by `function`.
+def about(type: Type, function: str, hint: Hint) -> CloudEvent:
+    """Build an event about a row, published by `function`.
 
-    The id is `{object}:{generation}:{type}`, so that the same hint is recognisably the same event.
+    The id is `{object}:{generation}:{type}`, so that the same hint is recognisably the same event;
+    what never changes has the generation 1.
     """
     attributes = {
-        "id": f"{hint.id}:{hint.generation}:{type}",
+        "id": f"{hint.id}:{getattr(hint, 'generation', 1)}:{type}",
         "source": f"/maxcloud/{function}",
         "type": type.value,
         "subject": str(hint.id),

@@ -1,6 +1,7 @@
 """The types of fields in requests: each with the rule it keeps and the sentence that refuses."""
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -97,6 +98,34 @@ def _memory(value: str) -> str:
     return value
 
 
+EMAIL_MAX = 254
+TITLE_MAX = 64
+
+# RFC 5321, section 4.1.2: a dot-string at a domain of at least two labels, in ASCII. A domain with
+# other letters is written in its xn-- form, as it stands in the DNS.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_EMAIL = re.compile(
+    rf"(?=.{{1,64}}@)[\w!#$%&'*+/=?^`{{|}}~-]+(?:\.[\w!#$%&'*+/=?^`{{|}}~-]+)*@{_LABEL}(?:\.{_LABEL})+\Z",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def _email(value: str) -> str:
+    if len(value) > EMAIL_MAX or not _EMAIL.match(value):
+        raise ValueError("must be an e-mail address such as ada@example.com, in ASCII letters")
+    local, _, domain = value.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
+def _title(value: str) -> str:
+    normal = unicodedata.normalize("NFC", value)
+    if not 1 <= len(normal) <= TITLE_MAX:
+        raise ValueError(f"must have 1 to {TITLE_MAX} characters")
+    if not normal.isprintable() or normal != normal.strip():
+        raise ValueError("must be one line of visible characters, without a blank at either end")
+    return normal
+
+
 # A validator of ours has the better sentence; what it checks is described as far as a pattern goes.
 Name = Annotated[
     str,
@@ -147,4 +176,15 @@ Tag = Annotated[
     str,
     AfterValidator(_tag),
     Field(json_schema_extra={"pattern": names.NAME_PATTERN, "maxLength": names.TAG_MAX}),
+]
+EmailAddress = Annotated[
+    str,
+    AfterValidator(_email),
+    Field(json_schema_extra={"format": "email", "maxLength": EMAIL_MAX}),
+]
+# What people call an organisation or a key.
+Title = Annotated[
+    str,
+    AfterValidator(_title),
+    Field(json_schema_extra={"minLength": 1, "maxLength": TITLE_MAX}),
 ]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from uuid import UUID
 
@@ -25,12 +26,15 @@ from starlette.routing import Route as StarletteRoute
 from maxcloud import auth, errors, events, idempotency, log, wire
 from maxcloud.auth import Identity
 from maxcloud.config import Config
-from maxcloud.models import Health, Role, Service, ServiceHint
+from maxcloud.models import Health, Hint, Role, Service
 from maxcloud.routes import Handler, Route
 from maxcloud.store.database import Database
 from maxcloud.store.idempotency import Key
 
 _log = logging.getLogger(__name__)
+
+
+Address = IPv4Address | IPv6Address
 
 
 @dataclass
@@ -55,16 +59,27 @@ class Call:
         """The caller's organisation."""
         return self.caller.org_id
 
+    @cached_property
+    def client(self) -> Address | None:
+        """Who connected to the gateway; None for a caller inside, who came around it.
+
+        The gateway overwrites the header; X-Forwarded-For is what a client makes of it.
+        """
+        try:
+            return ip_address(self.request.headers.get("x-maxcloud-client", ""))
+        except ValueError:
+            return None
+
     def parameter(self, name: str) -> str:
         """Return a part of the path, decoded."""
         return str(self.request.path_params[name])
 
-    def hint(self, type: events.Type, hint: ServiceHint) -> None:
+    def hint(self, type: events.Type, hint: Hint) -> None:
         """Publish an event after the answer has gone out.
 
         The row is the outbox, so nobody needs to wait for the broker.
         """
-        event = events.about_service(type, self.function, hint)
+        event = events.about(type, self.function, hint)
         self.later.add_task(events.publish, self.config.sink, event)
 
 
@@ -209,9 +224,10 @@ class Api:
 
 async def _serve(call: Call, route: Route) -> Response:
     if route.role is not None:
-        call.identity = auth.identify(call.config)
+        call.identity = await auth.identify(call.request.headers, call.client, call.config, call.db)
         log.org_id.set(str(call.identity.org_id))
-        auth.require(call.identity, route.role)
+        auth.require(call.identity, route.role, call.config)
+        call.later.add_task(auth.note_use, call.identity, call.db)
     wire.require_acceptable(call.request)
     asked = await route.read(call.request)
     key = idempotency.read_key(call.request) if route.takes_key else None

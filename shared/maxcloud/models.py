@@ -268,11 +268,16 @@ class ServiceEvent(Answer):
     by: str
 
 
-class ServiceHint(Answer):
-    """The data of every event about a service: which row to look at."""
+class Hint(Answer):
+    """The data of every event: which row to look at."""
 
     id: UUID
     org_id: UUID
+
+
+class ServiceHint(Hint):
+    """The data of every event about a service."""
+
     name: str | None = None
     generation: int | None = None
     revision: str | None = None

@@ -74,6 +74,11 @@ def tag_url(name: str, tag: str, domain: str) -> str:
     return url(f"{name}--{tag}", domain)
 
 
+def api_url(domain: str) -> str:
+    """Return where the API is, as people outside reach it."""
+    return f"http://{domain}" if is_local(domain) else f"https://api.{domain}"
+
+
 def is_local(domain: str) -> bool:
     """Tell whether a domain never leaves this machine (RFC 6761, section 6.3)."""
     bare = domain.partition(":")[0]

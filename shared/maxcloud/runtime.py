@@ -67,6 +67,8 @@ def main() -> None:
     except ConfigError as error:
         sys.exit(f"{target or 'maxcloud'}: {error}")
     log.configure(target, config.log_level)
+    if config.dev_mode:
+        logging.getLogger(__name__).warning("DEV_MODE: whoever reaches this may do everything")
     app = load(target, source)
     gc.freeze()
     gc.enable()

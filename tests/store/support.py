@@ -67,7 +67,8 @@ async def seen(
 
 def add_organisation(owner_url: str) -> UUID:
     org_id = uuid4()
-    execute(owner_url, "insert into organizations (id, name) values (%s, 'another')", org_id)
+    insert = "insert into organizations (id, name) values (%s, %s)"
+    execute(owner_url, insert, org_id, f"another {org_id}")
     return org_id
 
 

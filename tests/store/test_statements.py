@@ -11,12 +11,22 @@ STORE = Path(database.__file__).parent
 NOUNS = sorted(path.stem for path in STORE.glob("*.sql"))
 
 # `_SQL["name"]`, or the first text handed to a helper that looks the statement up.
-USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|one|all|find|guarded)\(\s*\w+,\s*"(\w+)"')
+USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|rows|one|all|find|guarded)\(\s*\w+,\s*"(\w+)"')
 
 
 def test_there_are_statements() -> None:
-    expected = "convergence dead_letters idempotency revisions service_events services"
-    assert expected.split() == NOUNS
+    assert [
+        *(
+            "accounts",
+            "api_keys",
+            "convergence",
+            "dead_letters",
+            "idempotency",
+            "invitations",
+            "limits",
+        ),
+        *("mails", "revisions", "service_events", "services"),
+    ] == NOUNS
 
 
 @pytest.mark.parametrize("noun", NOUNS)

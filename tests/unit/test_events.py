@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from maxcloud import events, log
 from maxcloud.errors import PermanentError
-from maxcloud.events import Event, Type, about_service, read_data
+from maxcloud.events import Event, Type, about, read_data
 from maxcloud.models import ServiceHint
 
 SCHEMAS = Path(__file__).parents[2] / "eventing" / "schemas"
@@ -30,7 +30,7 @@ def request_id() -> Iterator[str]:
 def test_an_event_is_read_as_it_was_built(type: Type, mode: object, request_id: str) -> None:
     assert callable(mode)
     hint = HINT.model_copy(update={"reason": "ImageNotFound"})
-    headers, body = mode(about_service(type, "services", hint))
+    headers, body = mode(about(type, "services", hint))
     event = Event.parse(dict(headers), body)
     assert (event.id, event.type) == (f"{HINT.id}:7:{type}", type)
     assert (event.source, event.subject) == ("/maxcloud/services", str(HINT.id))
@@ -48,7 +48,7 @@ def test_what_is_published_is_valid_against_its_schema(type: Type) -> None:
     schema = json.loads((SCHEMAS / f"{type}.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
     hint = HINT.model_copy(update={"reason": "ImageNotFound"})
-    _, body = to_binary(about_service(type, "reconcile", hint))
+    _, body = to_binary(about(type, "reconcile", hint))
     checked = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     checked.validate(json.loads(body))
     checked.validate({**json.loads(body), "added": "later"})
@@ -56,7 +56,7 @@ def test_what_is_published_is_valid_against_its_schema(type: Type) -> None:
 
 
 def test_an_event_without_a_request_names_none() -> None:
-    headers, body = to_binary(about_service(Type.SERVICE_READY, "status", HINT))
+    headers, body = to_binary(about(Type.SERVICE_READY, "status", HINT))
     assert "ce-requestid" not in headers
     assert json.loads(body) == HINT.model_dump(mode="json", exclude={"reason"})
 
@@ -91,9 +91,9 @@ def test_data_of_another_shape_is_refused_for_good(data: object) -> None:
 
 @pytest.mark.anyio
 async def test_without_a_broker_nothing_is_published_and_nothing_missed() -> None:
-    assert not await events.publish(None, about_service(Type.SERVICE_READY, "status", HINT))
+    assert not await events.publish(None, about(Type.SERVICE_READY, "status", HINT))
     assert await events.broker_answers(None)
     assert not await events.broker_answers("http://127.0.0.1:1/x")
     assert not await events.publish(
-        "http://127.0.0.1:1/x", about_service(Type.SERVICE_READY, "status", HINT)
+        "http://127.0.0.1:1/x", about(Type.SERVICE_READY, "status", HINT)
     )

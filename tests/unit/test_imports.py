@@ -11,6 +11,9 @@ from tests.conftest import FUNCTIONS
 HEAVY = {"kubernetes", "httpx", "httpcore", "urllib3", "requests"}
 FOREIGN = {"typer", "click", "rich", "yaml", "resend", "fastapi", "structlog", "flask", "aiohttp"}
 FORBIDDEN = {
+    "auth": HEAVY | FOREIGN,
+    "invites": HEAVY | FOREIGN,
+    "mailer": HEAVY | FOREIGN,
     "health": HEAVY | FOREIGN,
     "services": HEAVY | FOREIGN,
     "status": (FOREIGN - {"yaml", "aiohttp"}) | {"maxcloud.oci"},
@@ -55,6 +58,8 @@ def test_a_function_imports_no_more_than_it_may(function: str) -> None:
         ("maxcloud.knative.manifests", HEAVY | {"psycopg", "starlette"}),
         ("maxcloud.knative.status", HEAVY | {"psycopg", "starlette"}),
         ("maxcloud.models", HEAVY | {"psycopg", "starlette", "maxcloud.config"}),
+        ("maxcloud.accounts", HEAVY | {"psycopg", "starlette", "maxcloud.config"}),
+        ("maxcloud.letters", HEAVY | {"psycopg", "starlette", "pydantic", "jwt"}),
         ("maxcloud.store.migrate", HEAVY | {"starlette", "pydantic"}),
     ],
 )

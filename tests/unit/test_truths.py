@@ -201,8 +201,8 @@ def test_every_file_of_events_is_applied() -> None:
 # Functions: functions/*.py, deploy/base/functions, access.yaml, names.py
 
 API_ROLE, WORKER_ROLE = "api-url", "worker-url"
-DATABASE_ROLE = {"health": API_ROLE, "services": API_ROLE}
-ACCOUNT = {"health": "function", "services": "function"}
+DATABASE_ROLE = dict.fromkeys(("auth", "health", "invites", "services"), API_ROLE)
+ACCOUNT = dict.fromkeys((*DATABASE_ROLE, "mailer"), "function")
 
 
 @pytest.mark.parametrize("function", NAMES)
@@ -219,6 +219,9 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     assert env["FUNCTION_TARGET"]["value"] == function
     key = env["DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"]
     assert key == DATABASE_ROLE.get(function, WORKER_ROLE)
+    secret = env["SECRET_KEY"]["valueFrom"]["secretKeyRef"]
+    assert secret == {"name": "platform", "key": "secret-key", "optional": True}
+    assert ({"RESEND_API_KEY", "SMTP_URL"} <= set(env)) == (function == "mailer")
     assert env["K_SINK"]["value"].endswith("/mc-system/maxcloud")
     assert container["readinessProbe"] == {"httpGet": {"path": "/healthz"}}
     security = container["securityContext"]

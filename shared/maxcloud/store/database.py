@@ -17,7 +17,14 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic_core import from_json
 
-from maxcloud.errors import APIError, NameTaken, Unavailable
+from maxcloud.errors import (
+    AlreadyMember,
+    APIError,
+    EmailTaken,
+    NameTaken,
+    OrganizationTaken,
+    Unavailable,
+)
 
 # How long a request waits for the database before it answers 503.
 CONNECT_SECONDS = 5.0
@@ -32,6 +39,11 @@ CONNECTIONS_MAX = 5
 # What a broken constraint means to a caller; any other is a mistake of ours.
 _CONSTRAINTS: dict[str, APIError] = {
     "services_name_key": NameTaken("a service of this name exists already", field="name"),
+    "users_email_key": EmailTaken("this address has an account already", field="email"),
+    "organizations_name_key": OrganizationTaken(
+        "an organisation of this name exists already", field="org_name"
+    ),
+    "memberships_pkey": AlreadyMember("this person is a member already"),
 }
 
 # Statements in one message are one round trip and, without a `begin`, one transaction.
@@ -72,6 +84,17 @@ class Database:
         """
         async with self._begun(_OF_TENANT + statement, org_id=org_id, **values) as cursor:
             cursor.nextset()
+            found: AsyncCursor[Row] = cursor
+            found.row_factory = rows
+            return await found.fetchall()
+
+    async def ask(self, statement: str, rows: RowFactory[Row], **values: object) -> list[Row]:
+        """Return the rows of one statement that comes before the tenant is known.
+
+        What it may see, the function that it calls says. It is a transaction by itself, in one
+        round trip. Raises Unavailable when the database cannot be reached.
+        """
+        async with self._begun(statement, **values) as cursor:
             found: AsyncCursor[Row] = cursor
             found.row_factory = rows
             return await found.fetchall()
@@ -173,6 +196,12 @@ class _Together(Database):
         async with self.tenant(org_id) as connection:
             cursor = connection.cursor(row_factory=rows)
             await cursor.execute(statement.encode(), {"org_id": org_id, **values})
+            return await cursor.fetchall()
+
+    async def ask(self, statement: str, rows: RowFactory[Row], **values: object) -> list[Row]:
+        async with self._transaction() as connection:
+            cursor = connection.cursor(row_factory=rows)
+            await cursor.execute(statement.encode(), values)
             return await cursor.fetchall()
 
     @asynccontextmanager

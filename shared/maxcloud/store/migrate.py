@@ -109,12 +109,12 @@ async def seed_dev_organisation(database_url: str) -> None:
             [DEV_ORG_ID],
         )
         await connection.execute(
-            "insert into users (id, email, verified_at) values (%s, 'dev@localhost', now())"
-            " on conflict do nothing",
+            "insert into users (id, email) values (%s, 'dev@localhost') on conflict do nothing",
             [DEV_USER_ID],
         )
         await connection.execute(
-            "insert into memberships (org_id, user_id, role) values (%s, %s, 'admin')"
+            "insert into memberships (org_id, user_id, role, verified_at)"
+            " values (%s, %s, 'admin', now())"
             " on conflict do nothing",
             [DEV_ORG_ID, DEV_USER_ID],
         )
