@@ -34,7 +34,7 @@ async def auth(request: Request) -> Any:
 @api.post("/api/v1/auth/register", status=201)
 async def register(call: Call, wanted: RegisterRequest) -> RegisterResponse:
     """Make an organisation and its first admin; the key in the answer is shown this once."""
-    if call.config.registration is Registration.CLOSED:
+    if call.config.registration == Registration.CLOSED:
         raise RegistrationClosed("this installation takes new members by invitation only")
     await limits.count(call.db, limits.REGISTER, call.client)
     secret = call.config.secret_keys[0]

@@ -52,7 +52,7 @@ async def send_all(call: Call) -> None:
     """Send what is still to go out; the first that has to wait lets the others wait too."""
     for hint in await mails.unsent_invitations_across_tenants(call.db, SWEEP_MAILS):
         await send_invitation(call, hint)
-    if call.config.registration is Registration.VERIFY:
+    if call.config.registration == Registration.VERIFY:
         for hint in await mails.unsent_registrations_across_tenants(call.db, SWEEP_MAILS):
             await send_proof(call, hint)
 
@@ -72,7 +72,7 @@ async def send_proof(call: Call, hint: Hint) -> None:
     async def post(row: RegistrationRow) -> str | None:
         return await hand_over(call.config, proof(call.config, row))
 
-    if call.config.registration is Registration.VERIFY:
+    if call.config.registration == Registration.VERIFY:
         await mails.post_registration(call.db, hint, post)
 
 

@@ -151,8 +151,9 @@ def apis() -> dict[str, Api]:
 
 
 def dev_config(**changes: object) -> Config:
-    settings = {"database_url": "-", "dev_mode": True, "domain": "localhost:8080"} | changes
-    return Config(**settings)  # type: ignore[arg-type]
+    settings: dict[str, object] = {"database_url": "-", "secret_keys": ("d" * 32,)}
+    settings |= {"dev_mode": True, "domain": "localhost:8080"}
+    return Config(**(settings | changes))  # type: ignore[arg-type]
 
 
 class ByPath:

@@ -70,7 +70,7 @@ def require(identity: Identity, least: Role, config: Config) -> None:
     """
     if not identity.role.covers(least):
         raise Forbidden(f"this needs the role {least}, your key has {identity.role}")
-    wants_proof = least is Role.DEPLOY and config.registration is Registration.VERIFY
+    wants_proof = least is Role.DEPLOY and config.registration == Registration.VERIFY
     if wants_proof and not identity.is_verified:
         raise EmailUnverified("prove your e-mail address first, by the token that was mailed")
 
