@@ -15,13 +15,14 @@ from functions_framework.aio import http
 from starlette.requests import Request
 
 from maxcloud import events, oci, traffic
-from maxcloud.errors import PermanentError, TemporaryError
+from maxcloud.config import DEV_ORG_ID
+from maxcloud.errors import MaxCloudError, PermanentError, TemporaryError
 from maxcloud.events import PING, Event, Type, read_data
 from maxcloud.http import Api, Call
-from maxcloud.knative import cluster, manifests
-from maxcloud.models import ServiceHint, ServiceStatus
+from maxcloud.knative import cluster, isolation, manifests
+from maxcloud.models import Hint, ServiceHint, ServiceStatus
 from maxcloud.store import convergence as rows
-from maxcloud.store import dead_letters, idempotency, revisions
+from maxcloud.store import dead_letters, idempotency, limits, organisations, revisions
 from maxcloud.store.revisions import RevisionRow
 from maxcloud.store.services import ServiceRow
 
@@ -31,6 +32,11 @@ SWEEP_ROWS = 100
 SWEEP_KEYS = 10_000
 
 _log = logging.getLogger(__name__)
+
+
+class NamespaceFailed(MaxCloudError):
+    """An organisation's namespace cannot be made; the message is the cluster's own."""
+
 
 api = Api("reconcile")
 
@@ -48,6 +54,10 @@ async def on_event(call: Call, event: Event) -> None:
         await idempotency.forget_expired_across_tenants(call.db, SWEEP_KEYS)
         await repeat_hints(call)
         await compare_with_cluster(call)
+        await compare_namespaces(call)
+        await limits.forget(call.db)
+    elif event.type == Type.ORG_CREATED:
+        await isolate(call, read_data(event, Hint).org_id)
     elif event.type in {Type.DEPLOY_REQUESTED, Type.DELETE_REQUESTED}:
         await converge(call, read_data(event, ServiceHint))
     else:
@@ -101,6 +111,8 @@ async def apply(call: Call, row: ServiceRow) -> None:
     )
     try:
         live = await cluster.get_service(wanted.namespace, row.name)
+        if live is None:
+            await have_namespace(call, row.org_id)
         lost = await first_lost(call, row, wanted, live)
         if lost is None:
             written = await write(live, manifests.service(wanted))
@@ -108,7 +120,7 @@ async def apply(call: Call, row: ServiceRow) -> None:
             written = await write(live, manifests.restoring(wanted, lost.name, lost.runs, live))
     except manifests.Superseded:
         return
-    except (manifests.Occupied, cluster.Refused) as error:
+    except (NamespaceFailed, manifests.Occupied, cluster.Refused) as error:
         await give_up(call, row, type(error).__name__, str(error))
         return
     if lost is not None:
@@ -117,6 +129,32 @@ async def apply(call: Call, row: ServiceRow) -> None:
     if await rows.applied(call.db, row, generation, made_at) is None:
         # A newer generation, or the end, came in between: look again, so that nothing stays behind.
         raise TemporaryError("the service changed meanwhile")
+
+
+async def isolate(call: Call, org_id: UUID) -> None:
+    """Give an organisation its namespace and what bounds it there, or mend that.
+
+    Raises PermanentError when that cannot be; its services then fail with the same reason.
+    """
+    if await organisations.exists(call.db, org_id):
+        try:
+            await have_namespace(call, org_id)
+        except NamespaceFailed as error:
+            raise PermanentError(f"namespace of {org_id}: {error}") from error
+
+
+async def have_namespace(call: Call, org_id: UUID) -> None:
+    """Make an organisation's namespace as it should be; raises NamespaceFailed.
+
+    DEV_MODE's is a namespace of the developer's own, and left as it is.
+    """
+    if org_id == DEV_ORG_ID:
+        return
+    try:
+        for wanted in isolation.objects(org_id, call.config.namespace_of(org_id)):
+            await cluster.isolate(wanted)
+    except (manifests.Occupied, cluster.Refused) as error:
+        raise NamespaceFailed(str(error)) from error
 
 
 async def revision_of(call: Call, row: ServiceRow) -> RevisionRow | None:
@@ -222,6 +260,19 @@ async def compare_with_cluster(call: Call) -> None:
     for stray in strays.values():
         fields = {key: stray["metadata"][key] for key in ("namespace", "name")}
         _log.warning("left alone: an object of ours without a row", extra={"fields": fields})
+
+
+async def compare_namespaces(call: Call) -> None:
+    """Find the organisations whose namespace, or what bounds them in it, is not as it should be."""
+    live = {isolation.key_of(each): each async for each in cluster.isolating_objects()}
+    for org_id in await organisations.all_across_tenants(call.db):
+        namespace = call.config.namespace_of(org_id)
+        if org_id == DEV_ORG_ID or isolation.is_whole(org_id, namespace, live):
+            continue
+        event = events.about(Type.ORG_CREATED, api.function, Hint(id=org_id, org_id=org_id))
+        if not await events.publish(call.config.sink, event):
+            with contextlib.suppress(TemporaryError, PermanentError):
+                await isolate(call, org_id)
 
 
 async def announce(call: Call, hint: ServiceHint, *, going: bool = False) -> None:

@@ -109,6 +109,7 @@ _HINTS = {
     "Unschedulable": "ask for less with --cpu or --memory, or ask the operator for room",
     "QuotaExceeded": "ask for less with --memory or --cpu, delete a service, or ask the operator",
     "RevisionMissing": "`maxcloud revisions {name}` shows which ones can serve",
+    "NamespaceFailed": "the platform has no place for your organisation; ask the operator",
     "NoContainerEngine": "the sample runs without one: maxcloud deploy maxcloud.local/hello",
     "NotListening": "listen on 0.0.0.0 at $PORT, or name the container's port with --port",
 }

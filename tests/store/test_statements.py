@@ -15,18 +15,11 @@ USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|rows|one|all|find|guarded)\(\s*\w+,\s
 
 
 def test_there_are_statements() -> None:
-    assert [
-        *(
-            "accounts",
-            "api_keys",
-            "convergence",
-            "dead_letters",
-            "idempotency",
-            "invitations",
-            "limits",
-        ),
-        *("mails", "revisions", "service_events", "services"),
-    ] == NOUNS
+    expected = """
+        accounts api_keys convergence dead_letters idempotency invitations limits mails organisations
+        revisions service_events services
+    """
+    assert expected.split() == NOUNS
 
 
 @pytest.mark.parametrize("noun", NOUNS)

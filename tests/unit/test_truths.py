@@ -12,6 +12,7 @@ import yaml
 
 from maxcloud import events, names, openapi
 from maxcloud.http import Api
+from maxcloud.knative import isolation
 from maxcloud.models import ServiceHint
 from tests.conftest import FUNCTIONS, PUBLIC
 
@@ -268,6 +269,14 @@ CALLS: dict[str, tuple[tuple[str, str], str]] = {
     "delete_service": (("serving.knative.dev", "services"), "delete"),
     "managed_services": (("serving.knative.dev", "services"), "list"),
 }
+CALLS_FOR_EACH_OF_A_NAMESPACE = {
+    "isolate": {"get", "create", "update"},
+    "isolating_objects": {"list"},
+}
+OF_A_NAMESPACE = {
+    (path.split("/")[2] if path.startswith("/apis") else "", path.rpartition("/")[2])
+    for path in isolation.RESOURCES.values()
+}
 
 
 @pytest.mark.parametrize("function", NAMES)
@@ -275,8 +284,12 @@ def test_a_function_has_the_rights_that_its_code_uses_and_no_others(function: st
     code = (FUNCTIONS / f"{function}.py").read_text(encoding="utf-8")
     used: dict[tuple[str, str], set[str]] = {}
     for call in re.findall(r"\bcluster\.([a-z_]+)\(", code):
-        resource, verb = CALLS[call]
-        used.setdefault(resource, set()).add(verb)
+        if verbs := CALLS_FOR_EACH_OF_A_NAMESPACE.get(call):
+            for resource in OF_A_NAMESPACE:
+                used.setdefault(resource, set()).update(verbs)
+        else:
+            resource, verb = CALLS[call]
+            used.setdefault(resource, set()).add(verb)
     assert rights(ACCOUNT.get(function, function)) == used
 
 

@@ -30,6 +30,9 @@ def dev(
     port: Annotated[
         int, typer.Option(metavar="N", help="The port of the API and of all services.")
     ] = 8080,
+    auth: Annotated[
+        bool, typer.Option("--auth", help="Ask for keys, as in production; without it, for none.")
+    ] = False,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -52,7 +55,11 @@ def dev(
     from maxcloud_cli import live
 
     data = data_dir.expanduser().absolute() if data_dir else engine.default_data()
-    live.run(engine.Settings(data, port), lambda is_found: welcome(port, data, is_found))
+    settings = engine.Settings(data, port, asks_for_keys=auth)
+    if auth:
+        live.run(settings, lambda _: introduce(port, data))
+    else:
+        live.run(settings, lambda is_found: welcome(port, data, is_found))
 
 
 def welcome(port: int, data: Path, is_found: Callable[[str], bool]) -> None:
@@ -68,12 +75,34 @@ def welcome(port: int, data: Path, is_found: Callable[[str], bool]) -> None:
         output.result(pages.services_table(services))
     sample = next((each for each in services if each.name == SAMPLE), services[0])
     command = _this_command()
-    output.result(f"\n{sample.url}\n\nTry, in another terminal:")
+    output.result(f"\n{sample.url}")
+    _suggest(
+        port,
+        data,
+        f"curl {sample.url}",
+        f"{command} deploy --name {sample.name} --env TARGET=you",
+        f"{command} describe {sample.name}",
+    )
+
+
+def introduce(port: int, data: Path) -> None:
+    """Say what to do first where keys are asked for."""
+    command = _this_command()
+    _suggest(
+        port,
+        data,
+        f"{command} auth register --email you@example.com --org mine",
+        f"{command} deploy {SAMPLE_IMAGE} --name {SAMPLE}",
+        f"{command} invite create --email a.friend@example.com",
+    )
+
+
+def _suggest(port: int, data: Path, *lines: str) -> None:
+    output.result("\nTry, in another terminal:")
     if port != 8080:  # noqa: PLR2004 - the default of --api-url
-        output.result(f"  export MAXCLOUD_API_URL={url}")
-    output.result(f"  curl {sample.url}")
-    output.result(f"  {command} deploy --name {sample.name} --env TARGET=you")
-    output.result(f"  {command} describe {sample.name}")
+        output.result(f"  export MAXCLOUD_API_URL=http://localhost:{port}")
+    for line in lines:
+        output.result(f"  {line}")
     output.result(f"\nKubernetes' view: kubectl --kubeconfig {data}/kubeconfig get ksvc,pods -A\n")
 
 

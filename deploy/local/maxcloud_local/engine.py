@@ -37,7 +37,13 @@ from maxcloud_local.store import Store
 BROKER_IN_CLUSTER = "http://broker-ingress.knative-eventing.svc.cluster.local"
 
 # Variables of who starts the engine that the functions get as well.
-PASSED_ON = ("LOG_LEVEL", "REGISTRY_PRIVATE_HOSTS", "SSL_CERT_FILE")
+PASSED_ON = (
+    *("LOG_LEVEL", "REGISTRY_PRIVATE_HOSTS", "SSL_CERT_FILE"),
+    *("REGISTRATION", "EMAIL_FROM", "RESEND_API_URL"),
+)
+
+# Those of them that only the mailer gets, and the keys of its Secret.
+OF_THE_MAILER = {"RESEND_API_KEY": "resend-api-key", "SMTP_URL": "smtp-url"}
 
 # Where the one organisation's services live.
 NAMESPACE = "default"
@@ -49,10 +55,14 @@ LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 @dataclass(frozen=True)
 class Settings:
-    """`data` is a folder of the engine's own, `port` where the gateway listens."""
+    """`data` is a folder of the engine's own, `port` where the gateway listens.
+
+    With `asks_for_keys` it is as in production; without it everybody is DEV_MODE's developer.
+    """
 
     data: Path
     port: int
+    asks_for_keys: bool = False
 
 
 def default_data() -> Path:
@@ -105,7 +115,15 @@ async def running(settings: Settings, tell: Tell) -> AsyncIterator[Callable[[str
         sources = Sources(store, broker.accept)
 
         known = f"http://127.0.0.1:{_port(local)}/images"
-        platform.load(store, _secrets(database), _settings(settings.port, known, os.environ))
+        secrets = {
+            "database": {
+                "api-url": database.url("mc_api"),
+                "worker-url": database.url("mc_worker"),
+            },
+            "platform": {"secret-key": access.lasting_secret(settings.data / "secret-key")},
+            "mail": _mail(os.environ),
+        }
+        platform.load(store, secrets, _settings(settings, known, os.environ))
         control = (instances.run(), serving.run(), broker.run(), sources.run(), gateway.run())
         await stack.enter_async_context(_together(*control))
         for runner, sockets, encryption in (
@@ -120,14 +138,16 @@ async def running(settings: Settings, tell: Tell) -> AsyncIterator[Callable[[str
         yield lambda name: serving.route(NAMESPACE, name) is not None
 
 
-def _secrets(database: postgres.Postgres) -> Mapping[str, str]:
-    return {"api-url": database.url("mc_api"), "worker-url": database.url("mc_worker")}
+def _mail(environ: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: environ[name] for name, key in OF_THE_MAILER.items() if environ.get(name)}
 
 
-def _settings(port: int, images: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+def _settings(settings: Settings, images: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     return {
-        "DEV_MODE": "true",
-        "MAXCLOUD_DOMAIN": f"localhost:{port}",
+        "DEV_MODE": str(not settings.asks_for_keys).lower(),
+        "MAXCLOUD_DOMAIN": f"localhost:{settings.port}",
+        # Nobody can prove an address where no mail goes out.
+        "REGISTRATION": "verify" if _mail(environ) else "open",
         "KNATIVE_NAMESPACE": NAMESPACE,
         "LOCAL_IMAGES_URL": images,
         **{name: environ[name] for name in PASSED_ON if name in environ},

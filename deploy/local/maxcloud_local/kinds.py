@@ -27,6 +27,13 @@ SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", short=("sa
 CORE_SERVICE = Kind("", "v1", "Service", "services", short=("svc",))
 POD = Kind("", "v1", "Pod", "pods", short=("po",))
 
+LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges", short=("limits",))
+RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", short=("quota",))
+NETWORK_POLICY = Kind(
+    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", short=("netpol",)
+)
+
+ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 CLUSTER_ROLE = Kind("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", False)
 CLUSTER_ROLE_BINDING = Kind(
     "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", False
@@ -49,7 +56,8 @@ SERVICE_LABEL = "serving.knative.dev/service"
 
 KINDS = (
     *(NAMESPACE, SECRET, CONFIG_MAP, SERVICE_ACCOUNT, CORE_SERVICE, POD),
-    *(CLUSTER_ROLE, CLUSTER_ROLE_BINDING),
+    *(LIMIT_RANGE, RESOURCE_QUOTA, NETWORK_POLICY),
+    *(ROLE_BINDING, CLUSTER_ROLE, CLUSTER_ROLE_BINDING),
     *(SERVICE, REVISION, INGRESS),
     *(BROKER, TRIGGER, EVENT_TYPE, PING_SOURCE, API_SERVER_SOURCE),
 )

@@ -28,15 +28,17 @@ _NOT_HERE = {"postgres.yaml", "migrate.yaml"}
 _SWEEP_SCHEDULE = "* * * * *"
 
 
-def load(store: Store, secrets: Mapping[str, str], settings: Mapping[str, str]) -> None:
+def load(
+    store: Store, secrets: Mapping[str, Mapping[str, str]], settings: Mapping[str, str]
+) -> None:
     """Put the platform's objects into the store.
 
-    `secrets` is the content of the Secret `database`, `settings` that of the ConfigMap `platform`.
+    `secrets` are the Secrets' content by name, `settings` is that of the ConfigMap `platform`.
     """
     objects = [
         *(_namespace(name) for name in ("default", "knative-serving")),
         *map(_for_this_machine, _manifests(ROOT / "deploy" / "base")),
-        _secret("database", secrets),
+        *(_secret(name, content) for name, content in secrets.items()),
         _config_map(SYSTEM, "platform", settings),
         # Where Knative has it: how long a service is without requests until it sleeps.
         _config_map("knative-serving", "config-autoscaler", {"stable-window": "60s"}),

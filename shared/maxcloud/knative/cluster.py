@@ -7,7 +7,7 @@ which costs half the import time of the asynchronous one, so each call runs in a
 import asyncio
 import functools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import urllib3.exceptions
@@ -15,12 +15,15 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from maxcloud.errors import MaxCloudError, TemporaryError
+from maxcloud.knative import isolation
 from maxcloud.knative.manifests import MANAGED, Manifest
 
 # Bounds one call, so that a handler ends well before its event is delivered again.
 CALL_SECONDS = 10
 
 PAGE = 500
+
+REVISION = "serving.knative.dev/revision"
 
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NOT_FOUND, _CONFLICT, _TOO_MANY = 404, 409, 429
@@ -42,12 +45,10 @@ async def get_revision(namespace: str, name: str) -> Manifest | None:
 
 async def pods_of_revision(namespace: str, revision: str) -> list[Manifest]:
     """Return the instances of a revision."""
-    call = functools.partial(
-        _get_core,
-        f"/api/v1/namespaces/{namespace}/pods",
-        labelSelector=f"serving.knative.dev/revision={revision}",
-    )
-    pods: list[Manifest] = (await _call(call))["items"]
+    path, selector = f"/api/v1/namespaces/{namespace}/pods", f"{REVISION}={revision}"
+    pods: list[Manifest] = (await _call(_request("GET", path, query={"labelSelector": selector})))[
+        "items"
+    ]
     return pods
 
 
@@ -114,6 +115,34 @@ async def managed_services() -> AsyncIterator[Manifest]:
             return
 
 
+async def isolate(wanted: Manifest) -> None:
+    """Make one of an organisation's own objects as it should be, or its namespace.
+
+    Raises Occupied and Refused when it cannot be, TemporaryError when somebody else wrote in
+    between.
+    """
+    collection, path = isolation.path_of(wanted)
+    live = await _call(_request("GET", path), absent_is_none=True)
+    if live is None:
+        await _call(_request("POST", collection, wanted))
+    elif (changed := isolation.replacement(live, wanted)) is not None:
+        await _call(_request("PUT", path, changed))
+
+
+async def isolating_objects() -> AsyncIterator[Manifest]:
+    """Yield every object that `isolate` wrote, page by page."""
+    for kind, path in isolation.RESOURCES.items():
+        position = ""
+        while True:
+            query = {"labelSelector": f"{MANAGED}=true", "limit": str(PAGE), "continue": position}
+            page = await _call(_request("GET", path, query=query))
+            for item in page["items"]:
+                yield {**item, "kind": kind}  # a list's items do not say what they are
+            position = page["metadata"].get("continue", "")
+            if not position:
+                break
+
+
 async def _get(plural: str, namespace: str, name: str) -> Manifest | None:
     call = functools.partial(
         _api().get_namespaced_custom_object,
@@ -123,21 +152,27 @@ async def _get(plural: str, namespace: str, name: str) -> Manifest | None:
     return found
 
 
-def _get_core(path: str, _request_timeout: int, **query: str) -> Any:
+def _request(
+    method: str, path: str, body: Manifest | None = None, query: Mapping[str, str] | None = None
+) -> Callable[..., Any]:
     # The typed CoreV1Api costs 400 ms of start; this is what it does inside.
-    web = _api().api_client
-    request = web.param_serialize(
-        "GET",
-        path,
-        query_params=list(query.items()),
-        header_params={"Accept": "application/json"},
-        auth_settings=["BearerToken"],
-    )
-    answer = web.call_api(*request, _request_timeout=_request_timeout)
-    content = answer.read()
-    if answer.status >= 400:  # noqa: PLR2004 - HTTP
-        raise ApiException.from_response(http_resp=answer, body=content.decode(), data=None)
-    return json.loads(content)
+    def send(_request_timeout: int) -> Any:
+        web = _api().api_client
+        request = web.param_serialize(
+            method,
+            path,
+            query_params=[(key, value) for key, value in (query or {}).items() if value],
+            header_params={"Accept": "application/json", "Content-Type": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = web.call_api(*request, _request_timeout=_request_timeout)
+        content = answer.read()
+        if answer.status >= 400:  # noqa: PLR2004 - HTTP
+            raise ApiException.from_response(http_resp=answer, body=content.decode(), data=None)
+        return json.loads(content)
+
+    return send
 
 
 @functools.cache

@@ -222,7 +222,7 @@ def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
         template = lives
     wanted = {**wanted, "spec": {**wanted["spec"], "template": template}}
     if (
-        _contains(live, wanted)
+        contains(live, wanted)
         and _same_traffic(live, wanted)
         and is_restoring(live) == is_restoring(wanted)
     ):
@@ -250,12 +250,12 @@ def _same_traffic(live: Manifest, wanted: Manifest) -> bool:
     return targets(live) == targets(wanted)
 
 
-def _contains(live: object, wanted: object) -> bool:
+def contains(live: object, wanted: object) -> bool:
     """Tell whether `live` has all of `wanted`; what Knative's defaults added is not counted."""
     match wanted:
         case dict():
             return isinstance(live, dict) and all(
-                (key in live and _contains(live[key], value))
+                (key in live and contains(live[key], value))
                 # An empty list is not kept by the API.
                 or (value == [] and key not in live)
                 for key, value in wanted.items()
@@ -264,7 +264,7 @@ def _contains(live: object, wanted: object) -> bool:
             return (
                 isinstance(live, list)
                 and len(live) == len(wanted)
-                and all(_contains(a, b) for a, b in zip(live, wanted, strict=True))
+                and all(contains(a, b) for a, b in zip(live, wanted, strict=True))
             )
         case _:
             return live == wanted

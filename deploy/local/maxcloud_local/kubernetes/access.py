@@ -48,6 +48,13 @@ def make_access(folder: Path) -> Access:
     return Access(secrets.token_urlsafe(32), certificate, tls)
 
 
+def lasting_secret(path: Path) -> str:
+    """Return the secret in a file, made the first time; what it signed outlives this start."""
+    if not path.exists():
+        _write_private(path, secrets.token_urlsafe(32).encode())
+    return path.read_text(encoding="ascii")
+
+
 def write_kubeconfig(path: Path, server: str, access: Access) -> None:
     """Write how kubectl reaches `server` (https://127.0.0.1:6443), readable by this user alone."""
     # A file of its own: what stands in the kubeconfig, Python's client puts into a temporary file,
