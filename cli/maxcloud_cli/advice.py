@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from maxcloud import client, errors
-from maxcloud_cli import output
+from maxcloud_cli import credentials, output
 from maxcloud_cli.commands.dev import EngineMissing
 from maxcloud_cli.commands.revisions import NothingOlder
 from maxcloud_cli.pages import still_serving
@@ -145,13 +145,20 @@ _ADDRESS = "check the address in --api-url or MAXCLOUD_API_URL"
 # The first class that fits: the sentence where it is not the error's own, hint, exit code.
 _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     (NothingOlder, "", "`maxcloud revisions SERVICE` shows what there is", FAILED),
+    (credentials.NoSuchProfile, "", "`maxcloud auth switch` lists them", WRONG_USAGE),
+    (
+        credentials.CredentialsUnreadable,
+        "",
+        "mend the file or remove it, then `maxcloud auth login`",
+        FAILED,
+    ),
     (client.InvalidSetting, "", "see --api-url and --api-key", WRONG_USAGE),
     (client.NoAnswer, "", "try again; if this was a change, it may have taken effect", FAILED),
     (client.ConnectionFailed, "", f"is it running there? {_ADDRESS}", FAILED),
     (
         errors.Unauthenticated,
         "authentication required",
-        "`maxcloud auth register` gives you a key; pass it in MAXCLOUD_API_KEY",
+        "`maxcloud auth register` gives you a key, `maxcloud auth login` takes one you have",
         FAILED,
     ),
     (
@@ -160,6 +167,12 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
         "choose another --name: it is part of the URL, so it is unique for all",
         FAILED,
     ),
+    (errors.EmailTaken, "", "ask a member for an invitation, or `maxcloud auth login`", FAILED),
+    (errors.OrganizationTaken, "", "choose another --org, or ask its admin to invite you", FAILED),
+    (errors.LastAdminKey, "", "`maxcloud auth api-keys create`, or --force", FAILED),
+    (errors.EmailUnverified, "", "`maxcloud auth verify TOKEN`, as the mail says", FAILED),
+    (errors.TokenExpired, "", "ask whoever invited you for a new one", FAILED),
+    (errors.InvalidToken, "", "copy the whole token from the newest mail", FAILED),
     (
         errors.PreconditionFailed,
         "somebody else changed the service at the same moment, so nothing was done",
@@ -168,7 +181,12 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     ),
     (errors.ServiceDeleting, "", "try again when `maxcloud list` shows it no longer", FAILED),
     (errors.Forbidden, "", "use a key with a role that may do this", FAILED),
-    (errors.NotFound, "", "`maxcloud list` shows your services", FAILED),
+    (
+        errors.NotFound,
+        "",
+        "see what there is: `maxcloud list`, `auth api-keys` or `invite list`",
+        FAILED,
+    ),
     (errors.InvalidField, "", "see {option}", WRONG_USAGE),
     (errors.TooManyRequests, "", "try again {when}", FAILED),
     (errors.Unavailable, "", "try again {when}", FAILED),

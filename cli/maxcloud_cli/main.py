@@ -18,6 +18,8 @@ COMMANDS = (
     Lazily("revisions", "revisions.revisions", "List a service's revisions, newest first."),
     Lazily("rollback", "revisions.rollback", "Send all requests to an older revision."),
     Lazily("traffic", "revisions.traffic", "Split a service's requests, or show the split."),
+    Lazily("auth", "auth.app", "Register, log in, and look after keys."),
+    Lazily("invite", "invites.app", "Ask people into your organisation, or join one."),
     Lazily("dev", "dev.dev", "Run the whole platform on this machine; Ctrl-C ends it."),
     Lazily("version", "version.version", "Show the versions of this command and of the API."),
 )

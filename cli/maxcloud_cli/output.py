@@ -3,9 +3,12 @@
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Format(StrEnum):
@@ -44,6 +47,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def field_list(fields: Mapping[str, Sequence[str]]) -> str:
+    """Return `Name:  value` lines; further lines of a value stand below its first."""
+    width = max(map(len, fields)) + 3
+    lines = []
+    for name, values in fields.items():
+        for number, value in enumerate(value for value in values if value):
+            label = "" if number else f"{name}:"
+            lines.append(f"{label:<{width}}{harmless(value)}")
+    return "\n".join(lines)
+
+
+def day(moment: "datetime | None") -> str:
+    """Return a moment as a table shows it; nothing for none."""
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")

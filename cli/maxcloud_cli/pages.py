@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from maxcloud_cli.output import harmless, table
+from maxcloud_cli.output import field_list, table
 from maxcloud_cli.progress import awaited, reached
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def service_page(
         "Created": [f"{service.created_at:%Y-%m-%d %H:%M:%S %Z}"],
         "Updated": [f"{service.updated_at:%Y-%m-%d %H:%M:%S %Z}"],
     }
-    parts = [_field_list(fields), traffic_table(service)]
+    parts = [field_list(fields), traffic_table(service)]
     if revisions:
         parts.append(revisions_table(revisions))
     if events:
@@ -139,17 +139,6 @@ def _conditions(service: "Service") -> list[str]:
         return [*said, "there is no revision yet"]
     said.append(f"the newest revision {newest} {'is ready' if newest == ready else 'is not ready'}")
     return [*said, f"{serving(service.shares, ready) or 'nothing'} serves most of the requests"]
-
-
-def _field_list(fields: dict[str, list[str]]) -> str:
-    """Return `Name:  value` lines; further lines of a value stand below its first."""
-    width = max(map(len, fields)) + 3
-    lines = []
-    for name, values in fields.items():
-        for number, value in enumerate(value for value in values if value):
-            label = "" if number else f"{name}:"
-            lines.append(f"{label:<{width}}{harmless(value)}")
-    return "\n".join(lines)
 
 
 def _words(words: list[str]) -> str:

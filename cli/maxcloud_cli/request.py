@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from maxcloud.models import DeployRequest, Request, UpdateRequest
+    from maxcloud.accounts import CreateAPIKeyRequest, InviteRequest, RegisterRequest
+    from maxcloud.models import DeployRequest, Request, Role, UpdateRequest
 
 _Request = TypeVar("_Request", bound="Request")
 
@@ -21,6 +22,9 @@ _OPTIONS = {
     "min_scale": "--min",
     "max_scale": "--max",
     "timeout_seconds": "--timeout",
+    "org_name": "--org",
+    "expires_in_days": "--expires-in-days",
+    "token": "TOKEN",
 }
 
 
@@ -116,6 +120,39 @@ def deploy_request(name: str, changes: Mapping[str, Any]) -> "DeployRequest":
     if "env_vars" in fields:
         fields["env_vars"] = {k: v for k, v in fields["env_vars"].items() if v is not None}
     return _checked(DeployRequest, fields)
+
+
+def register_request(email: str, org: str) -> "RegisterRequest":
+    """Return the new organisation that is asked for."""
+    from maxcloud.accounts import RegisterRequest
+
+    return _checked(RegisterRequest, {"email": email, "org_name": org})
+
+
+def api_key_request(name: str, role: str | None, days: int | None) -> "CreateAPIKeyRequest":
+    """Return the new key that is asked for."""
+    from maxcloud.accounts import CreateAPIKeyRequest
+
+    fields = {"name": name, "role": _role(role), "expires_in_days": days}
+    given = {field: value for field, value in fields.items() if value is not None}
+    return _checked(CreateAPIKeyRequest, given)
+
+
+def invite_request(email: str, role: str) -> "InviteRequest":
+    """Return the invitation that is asked for."""
+    from maxcloud.accounts import InviteRequest
+
+    return _checked(InviteRequest, {"email": email, "role": _role(role)})
+
+
+def _role(word: str | None) -> "Role | None":
+    from maxcloud.models import Role
+
+    try:
+        return Role(word) if word is not None else None
+    except ValueError:
+        said = f"must be one of {', '.join(Role)}"
+        raise typer.BadParameter(said, param_hint="--role") from None
 
 
 def _checked(model: type[_Request], fields: Mapping[str, Any]) -> _Request:

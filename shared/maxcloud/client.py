@@ -17,6 +17,20 @@ and `NotTheAPI`, an APIError, where the answer is none of ours.
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from maxcloud.accounts import (
+    AcceptInviteRequest,
+    AcceptInviteResponse,
+    APIKeyInfo,
+    AuthInfo,
+    CreateAPIKeyRequest,
+    CreateAPIKeyResponse,
+    Invitation,
+    InviteRequest,
+    InviteResponse,
+    RegisterRequest,
+    RegisterResponse,
+    VerifyRequest,
+)
 from maxcloud.connection import (
     Connection,
     ConnectionFailed,
@@ -28,6 +42,7 @@ from maxcloud.errors import NotFound
 from maxcloud.models import (
     DeployRequest,
     Readiness,
+    Request,
     Revision,
     Service,
     ServiceEvent,
@@ -39,7 +54,7 @@ from maxcloud.models import (
 
 __all__ = ["Client", "ConnectionFailed", "InvalidSetting", "NoAnswer", "NotTheAPI"]
 
-_SERVICES = "/api/v1/services"
+_SERVICES, _AUTH = "/api/v1/services", "/api/v1/auth"
 
 
 class Client(Connection):
@@ -99,6 +114,50 @@ class Client(Connection):
         path = _service_path(id_or_name) + "/traffic"
         return self._read(Service, self._send("PUT", path, body, _if_match(if_match)))
 
+    def register(self, request: RegisterRequest) -> RegisterResponse:
+        """Make an organisation; EmailTaken and OrganizationTaken when somebody has the name."""
+        return self._read(RegisterResponse, self._send("POST", f"{_AUTH}/register", _json(request)))
+
+    def verify(self, token: str) -> None:
+        """Prove an address by the token that was mailed to it; InvalidToken when it is none."""
+        self._send("POST", f"{_AUTH}/verify", _json(VerifyRequest(token=token)))
+
+    def auth_status(self) -> AuthInfo:
+        """Return whose key this client has, and in which organisation."""
+        return self._read(AuthInfo, self._send("GET", f"{_AUTH}/status"))
+
+    def create_api_key(self, request: CreateAPIKeyRequest) -> CreateAPIKeyResponse:
+        """Make another key; the answer has it, and nothing afterwards."""
+        answer = self._send("POST", f"{_AUTH}/api-keys", _json(request))
+        return self._read(CreateAPIKeyResponse, answer)
+
+    def list_api_keys(self) -> list[APIKeyInfo]:
+        """Return the caller's keys, for an admin the organisation's."""
+        return self._all_pages(APIKeyInfo, f"{_AUTH}/api-keys")
+
+    def delete_api_key(self, id: str, *, force: bool = False) -> None:
+        """Revoke a key at once; LastAdminKey for the last one that may do all, unless `force`."""
+        path = _below(f"{_AUTH}/api-keys", id, "API key")
+        self._send("DELETE", f"{path}?force=true" if force else path)
+
+    def create_invite(self, request: InviteRequest) -> InviteResponse:
+        """Invite an address; AlreadyMember when it is a member's."""
+        answer = self._post(f"{_AUTH}/invites", _json(request), None)
+        return self._read(InviteResponse, answer)
+
+    def list_invites(self) -> list[Invitation]:
+        """Return the organisation's invitations, newest first."""
+        return self._all_pages(Invitation, f"{_AUTH}/invites")
+
+    def revoke_invite(self, id: str) -> None:
+        """Take an invitation back; Conflict when it was accepted already."""
+        self._send("DELETE", _below(f"{_AUTH}/invites", id, "invitation"))
+
+    def accept_invite(self, token: str) -> AcceptInviteResponse:
+        """Become a member by the token that was mailed; InvalidToken when it is none."""
+        body = _json(AcceptInviteRequest(token=token))
+        return self._read(AcceptInviteResponse, self._send("POST", f"{_AUTH}/accept-invite", body))
+
     def version(self) -> Version:
         """Return what the API runs."""
         return self._read(Version, self._send("GET", "/api/v1/version"))
@@ -112,10 +171,18 @@ class Client(Connection):
 
 
 def _service_path(id_or_name: str) -> str:
+    return _below(_SERVICES, id_or_name, "service")
+
+
+def _below(collection: str, id: str, what: str) -> str:
     # An empty or dotted segment would name another route.
-    if not id_or_name.strip("."):
-        raise NotFound(f"there is no service {id_or_name!r}")
-    return f"{_SERVICES}/{quote(id_or_name, safe='')}"
+    if not id.strip("."):
+        raise NotFound(f"there is no {what} {id!r}")
+    return f"{collection}/{quote(id, safe='')}"
+
+
+def _json(request: Request) -> str:
+    return request.model_dump_json(exclude_unset=True)
 
 
 def _if_match(generation: int | None) -> dict[str, str]:

@@ -35,11 +35,11 @@ class Maxcloud:
 
     env: dict[str, str]
 
-    def __call__(self, *words: str, **env: str) -> Done:
+    def __call__(self, *words: str, stdin: str = "", **env: str) -> Done:
         run = subprocess.run(
             [MAXCLOUD, *words],
             env=self.env | env,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -78,9 +78,9 @@ def ended(process: "subprocess.Popen[str]") -> Done:
     return Done(process.wait(), out, err)
 
 
-def against(url: str) -> Maxcloud:
+def against(url: str, config: Path | str = "/nowhere") -> Maxcloud:
     env = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "PYTHONWARNINGS": "error"}
-    return Maxcloud(env | {"MAXCLOUD_API_URL": url})
+    return Maxcloud(env | {"MAXCLOUD_API_URL": url, "XDG_CONFIG_HOME": str(config)})
 
 
 @pytest.fixture

@@ -146,7 +146,10 @@ def test_a_delete_is_followed_until_the_row_is_gone(maxcloud: Maxcloud, cluster:
     assert (done.code, done.out) == (0, "deleted shop\n")
     gone = maxcloud("describe", "shop")
     assert gone.code == 1
-    assert gone.err.splitlines()[1] == "Hint: `maxcloud list` shows your services"
+    assert (
+        gone.err.splitlines()[1]
+        == "Hint: see what there is: `maxcloud list`, `auth api-keys` or `invite list`"
+    )
 
 
 def test_a_name_that_another_organisation_had_is_taken(
