@@ -16,6 +16,7 @@ class Cluster:
     """Implements `tests.journeys.platform.Backend`."""
 
     api_url = GATEWAY
+    sample = f"{REGISTRY}/hello:latest"
 
     def push(self, archive: Path, name: str) -> str:
         """Push to the cluster's registry, which asks nobody who they are."""

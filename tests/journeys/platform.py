@@ -24,6 +24,9 @@ class Backend(Protocol):
 
     api_url: str
 
+    sample: str
+    """The reference of an image that is always there and says hello."""
+
     def push(self, archive: Path, name: str) -> str:
         """Put an image archive where services can pull it; return its reference."""
 
@@ -77,10 +80,14 @@ class Platform:
 
     backend: Backend
 
-    def maxcloud(self, *arguments: str, code: int | None = 0) -> Done:
+    def maxcloud(
+        self, *arguments: str, code: int | None = 0, env: dict[str, str] | None = None
+    ) -> Done:
         """Run the command line; it must end with this exit code, None for any."""
         command = [str(MAXCLOUD), "--api-url", self.backend.api_url, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=400, check=False, env=env
+        )
         said = Done(done.returncode, done.stdout, done.stderr)
         assert code is None or said.code == code, f"{arguments}: {said}"
         return said

@@ -33,6 +33,8 @@ def container_engine() -> str | None:
 class Engine:
     """Implements `tests.journeys.platform.Backend`."""
 
+    sample = "maxcloud.local/hello"
+
     def __init__(self, data: Path) -> None:
         self.data = data
         self.api_url = f"http://localhost:{free_port()}"
@@ -40,10 +42,10 @@ class Engine:
         self.pushed: dict[str, str] = {}
         self.output = data.with_name(f"{data.name}.log")
 
-    def start(self, **options: Any) -> None:
+    def start(self, *words: str, **options: Any) -> None:
         """Start it and wait until it has said all it has to say."""
         port = self.api_url.rpartition(":")[2]
-        command = [str(MAXCLOUD), "dev", "--port", port, "--data-dir", str(self.data)]
+        command = [str(MAXCLOUD), "dev", "--port", port, "--data-dir", str(self.data), *words]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=output, start_new_session=True, **options
@@ -145,14 +147,14 @@ class Engine:
 
 
 @contextmanager
-def engine(**options: Any) -> Iterator[Engine]:
+def engine(*words: str, **options: Any) -> Iterator[Engine]:
     """Run an engine with an empty data folder, and leave nothing behind."""
     # Short, because a socket lies there, and reachable for PostgreSQL's own user.
     folder = Path(tempfile.mkdtemp(prefix="mc-"))
     folder.chmod(0o755)
     started = Engine(folder / "data")
     try:
-        started.start(**options)
+        started.start(*words, **options)
         started.sleep_after(6)
         yield started
     finally:

@@ -1,6 +1,6 @@
 """What keeps organisations apart: row level security, and rights of the roles."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -141,6 +141,8 @@ async def test_only_workers_look_across_organisations(
     ("role", "statement"),
     [
         ("api", "select 1 from dead_letters"),
+        ("api", "select 1 from rate_limits"),
+        ("api", "update users set email = 'x'"),
         ("api", "insert into dead_letters default values"),
         ("api", "select 1 from schema_migrations"),
         ("api", "delete from users"),
@@ -163,6 +165,102 @@ def test_a_role_may_do_what_it_needs_and_no_more(
     url = {"api": untouched.api, "worker": untouched.worker}[role]
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         execute(url, statement)
+
+
+ROWS = {
+    "memberships": "insert into memberships (org_id, user_id, role)"
+    " values (%(org)s, %(user)s, 'admin')",
+    "api_keys": "insert into api_keys (org_id, user_id, prefix, digest, name, role) values"
+    " (%(org)s, %(user)s, %(org)s, 'x', 'k', 'admin')",
+    "services": "insert into services (id, org_id, name, image) values"
+    " (%(org)s, %(org)s, %(org)s, 'i')",
+    "tombstones": "insert into tombstones values (%(org)s, %(org)s, 'gone', 1)",
+    "revisions": "insert into revisions"
+    " (org_id, service_id, generation, name, image, digest, template) values (%(org)s, %(org)s, 1, 'r', 'i', 'd', '{}')",
+    "invitations": "insert into invitations (org_id, email, role, expires_at) values"
+    " (%(org)s, 'a@b.c', 'member', now())",
+    "images": "insert into images (org_id, name, tag, digest, size_bytes) values"
+    " (%(org)s, 'n', 't', 'd', 1)",
+}
+
+
+def populate(owner_url: str) -> UUID:
+    """Add an organisation with a row in every table of tenants."""
+    values = {"org": add_organisation(owner_url), "user": uuid4()}
+    with psycopg.connect(owner_url) as connection:
+        insert = "insert into users (id, email) values (%(user)s, %(user)s || '@example.test')"
+        connection.execute(insert, values)
+        for insert in ROWS.values():
+            connection.execute(insert.encode(), values)
+    return values["org"]
+
+
+def test_every_tenants_table_has_a_row_to_look_for() -> None:
+    assert sorted(ROWS) == TENANT_TABLES
+
+
+@pytest.mark.parametrize("table", [*TENANT_TABLES, "users", "organizations"])
+@pytest.mark.parametrize("who", ["nobody", "another"])
+def test_the_api_sees_and_changes_no_row_of_an_organisation_that_is_not_set(
+    database: TestDatabase, table: str, who: str
+) -> None:
+    theirs, ours = populate(database.owner), populate(database.owner)
+    foreign = {
+        "users": "id not in (select user_id from memberships where org_id = %(ours)s)",
+        "organizations": "id <> %(ours)s",
+    }.get(table, "org_id <> %(ours)s")
+    set_to = {"nobody": "", "another": str(ours)}[who]
+    column = {"users": "email", "organizations": "name"}.get(table, "org_id")
+    with psycopg.connect(database.owner) as owner:
+        query = f"select count(*) from {table} where {foreign}"  # noqa: S608 - ours
+        assert owner.execute(query.encode(), {"ours": ours}).fetchone() != (0,)
+    statements = [
+        f"select 1 from {table} where {foreign}",  # noqa: S608 - ours
+        f"update {table} set {column} = {column} where {foreign} returning 1",  # noqa: S608
+        f"delete from {table} where {foreign} returning 1",  # noqa: S608
+    ]
+    if table in TENANT_TABLES:
+        statements.append(ROWS[table])
+    for statement in statements:
+        with psycopg.connect(database.api) as api:
+            api.execute("select set_config('app.org', %s, false)", [set_to])
+            try:
+                values = {"ours": ours, "org": theirs, "user": uuid4()}
+                cursor = api.execute(statement.encode(), values)
+                found = cursor.fetchall() if cursor.description else ["written"]
+            except psycopg.errors.InsufficientPrivilege:
+                found = []
+            assert found == [], statement
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from key_owner('x')",
+        "select user_of_address('a@b.c')",
+        "select count_attempt('x', 1, 1)",
+    ],
+)
+def test_what_comes_before_the_tenant_is_for_the_api_alone(
+    untouched: TestDatabase, statement: str
+) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(untouched.worker, statement)
+
+
+def test_functions_of_the_owner_of_look_ups_cannot_be_led_astray(untouched: TestDatabase) -> None:
+    """A fixed search_path with pg_temp last: a caller's temporary table takes no other's place."""
+    found = execute(
+        untouched.owner,
+        "select proname, array_to_string(proconfig, ' '), pg_get_userbyid(proowner) from pg_proc"
+        " where prosecdef and pronamespace = 'public'::regnamespace order by 1",
+    )
+    assert [name for name, *_ in found] == [
+        *("count_attempt", "key_owner", "name_is_free", "user_of_address"),
+    ]
+    assert {(path, owner) for _, path, owner in found} == {
+        ("search_path=pg_catalog, public, pg_temp", "mc_lookup")
+    }
 
 
 def test_whether_a_name_is_free_is_all_that_is_told_of_others(database: TestDatabase) -> None:
