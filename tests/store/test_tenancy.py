@@ -176,7 +176,8 @@ ROWS = {
     " (%(org)s, %(org)s, %(org)s, 'i')",
     "tombstones": "insert into tombstones values (%(org)s, %(org)s, 'gone', 1)",
     "revisions": "insert into revisions"
-    " (org_id, service_id, generation, name, image, digest, template) values (%(org)s, %(org)s, 1, 'r', 'i', 'd', '{}')",
+    " (org_id, service_id, generation, name, image, digest, template)"
+    " values (%(org)s, %(org)s, 1, 'r', 'i', 'd', '{}')",
     "invitations": "insert into invitations (org_id, email, role, expires_at) values"
     " (%(org)s, 'a@b.c', 'member', now())",
     "images": "insert into images (org_id, name, tag, digest, size_bytes) values"
