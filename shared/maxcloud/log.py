@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -9,6 +10,10 @@ from datetime import UTC, datetime
 # Set by the HTTP layer for the task that serves a request, read by every line written in it.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 org_id: ContextVar[str | None] = ContextVar("org_id", default=None)
+
+# A key or a token that somebody put where none belongs, a path for example. Of a key its public
+# prefix stays.
+_SECRETS = re.compile(r"(mc_[a-z2-7]{12}_)[a-z2-7]{59}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]+")
 
 _SEVERITIES = {"WARNING": "warning", "ERROR": "error", "CRITICAL": "error", "DEBUG": "debug"}
 
@@ -33,7 +38,8 @@ class JSONLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({key: value for key, value in line.items() if value is not None})
+        text = json.dumps({key: value for key, value in line.items() if value is not None})
+        return _SECRETS.sub(r"\1[cut]", text)
 
 
 def configure(function: str, level: int) -> None:

@@ -3,7 +3,9 @@ import logging
 import sys
 from datetime import datetime
 
-from maxcloud import log
+import jwt
+
+from maxcloud import keys, log
 
 
 def line_of(level: int, message: str, *args: object, **extra: object) -> str:
@@ -48,3 +50,11 @@ def test_severities() -> None:
     levels = [logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL]
     said = [json.loads(line_of(level, "x"))["severity"] for level in levels]
     assert said == ["debug", "info", "warning", "error", "error"]
+
+
+def test_a_key_or_a_token_that_went_astray_is_cut() -> None:
+    key = keys.make()
+    token = jwt.encode({"sub": "x"}, "s" * 32, "HS256")
+    read = json.loads(line_of(logging.INFO, f"GET /{key} {token}", fields={"said": key}))
+    assert read["message"] == f"GET /{keys.prefix_of(key)}_[cut] [cut]"
+    assert read["said"] == f"{keys.prefix_of(key)}_[cut]"
