@@ -91,6 +91,7 @@ ROWS: dict[tuple[str, str], Ask] = {
     ("PUT", f"{SERVICES}/{{id}}/traffic"): Ask(
         id=lambda own: own.name, body=lambda own: [{"revision": "latest", "percent": 100}]
     ),
+    ("GET", f"{SERVICES}/{{id}}/events"): Ask(id=lambda own: own.service),
     ("GET", f"{SERVICES}/{{id}}/revisions"): Ask(id=lambda own: own.service),
 }
 

@@ -178,6 +178,9 @@ ROWS = {
     "revisions": "insert into revisions"
     " (org_id, service_id, generation, name, image, digest, template)"
     " values (%(org)s, %(org)s, 1, 'r', 'i', 'd', '{}')",
+    "service_events": "insert into service_events"
+    " (org_id, service_id, generation, status, reason, message, by)"
+    " values (%(org)s, %(org)s, 1, 'ready', '', '', '')",
     "invitations": "insert into invitations (org_id, email, role, expires_at) values"
     " (%(org)s, 'a@b.c', 'member', now())",
     "images": "insert into images (org_id, name, tag, digest, size_bytes) values"
