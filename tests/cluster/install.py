@@ -19,7 +19,7 @@ OVERLAY = ROOT / "deploy/overlays/local"
 UNTAGGED = "dev.local/maxcloud:dev"
 IN_IMAGE = ("shared/maxcloud", "functions", "requirements/functions.txt", "deploy/Dockerfile")
 
-FUNCTIONS = ("health", "services", "reconcile", "status")
+FUNCTIONS = ("health", "services", "auth", "invites", "mailer", "reconcile", "status")
 
 IN_SYSTEM = ("-n", SYSTEM_NAMESPACE)
 WITHIN = "--timeout=180s"
@@ -34,7 +34,7 @@ def install(steps: Steps) -> None:
     base = {"BASE": BASE_IMAGE, "COMMIT": _commit()}
     with steps.step("build the functions' image"):
         images.build_image(image, ROOT / "deploy/Dockerfile", ROOT, base)
-    _make_secret()
+    _make_secrets()
     manifests = kubectl("kustomize", str(OVERLAY)).replace(UNTAGGED, image)
     objects = list(yaml.safe_load_all(manifests))
     with steps.step("start the database and migrate"):
@@ -51,6 +51,7 @@ def install(steps: Steps) -> None:
         _wait("ingress.networking.internal.knative.dev/api", "Ready")
         for thing in (
             "broker/maxcloud",
+            "trigger/mailer",
             "trigger/reconcile",
             "trigger/status",
             "trigger/status-hints",
@@ -70,19 +71,24 @@ def _wait(thing: str, condition: str) -> None:
     kubectl("wait", thing, *IN_SYSTEM, f"--for=condition={condition}", WITHIN)
 
 
-def _make_secret() -> None:
-    """Make the database's passwords once; a second installation keeps them."""
-    if kubectl("get", "secret", "database", "-n", SYSTEM_NAMESPACE, "--ignore-not-found"):
-        return
+def _make_secrets() -> None:
+    """Make the database's passwords and SECRET_KEY once; a second installation keeps them."""
     data = {}
     for role, user in (("owner", "postgres"), ("api", "mc_api"), ("worker", "mc_worker")):
         password = secrets.token_urlsafe(24)
         data[f"{role}-password"] = password
         data[f"{role}-url"] = f"postgresql://{user}:{password}@postgres.mc-system/postgres"
+    _make_secret("database", data)
+    _make_secret("platform", {"secret-key": secrets.token_urlsafe(32)})
+
+
+def _make_secret(name: str, data: dict[str, str]) -> None:
+    if kubectl("get", "secret", name, *IN_SYSTEM, "--ignore-not-found"):
+        return
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "database", "namespace": SYSTEM_NAMESPACE},
+        "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE},
         "stringData": data,
     }
     kubectl("apply", "-f", "-", stdin=json.dumps(secret))

@@ -1,11 +1,15 @@
 """A platform that asks for keys, with the mailbox that its mails arrive in."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster.backend import Cluster
+from tests.cluster.environment import HOST_ADDRESS
+from tests.cluster.keys import asking_for_keys
 from tests.journeys.platform import Done, Platform
 from tests.local.backend import engine
 from tests.postal import Mailbox, smtp
@@ -36,6 +40,22 @@ class Person:
     def __call__(self, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> Done:
         own = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "XDG_CONFIG_HOME": str(self.home)}
         return self.keyed.platform.maxcloud(*arguments, code=code, env=own | (env or {}))
+
+
+def registered(keyed: Keyed, folder: Path, name: str) -> Person:
+    """Return a person with an organisation of their own and a proven address."""
+    somebody = Person(keyed, folder / name)
+    address, org = f"{uuid.uuid4().hex}@example.test", f"{name} {uuid.uuid4().hex[:8]}"
+    somebody("auth", "register", "--email", address, "--org", org)
+    somebody("auth", "verify", keyed.token(address, "auth verify"))
+    return somebody
+
+
+@contextmanager
+def keyed_cluster() -> Iterator[Keyed]:
+    """The test cluster with real keys, and a mail server that its pods reach."""
+    with smtp(host=HOST_ADDRESS) as (mailbox, place), asking_for_keys(f"smtp://{place}"):
+        yield Keyed(Platform(Cluster()), mailbox)
 
 
 @contextmanager

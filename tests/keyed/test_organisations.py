@@ -1,31 +1,13 @@
 """From a first registration to a colleague, a machine that deploys, and a stranger who may not."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.journeys.organisations import Keyed, Person, keyed_engine
-
-
-@pytest.fixture(scope="module")
-def keyed() -> Iterator[Keyed]:
-    with keyed_engine() as running:
-        yield running
+from tests.keyed.platform import Keyed, Person, registered
 
 
 def person(keyed: Keyed, tmp_path: Path, name: str) -> Person:
     return Person(keyed, tmp_path / name)
-
-
-def registered(keyed: Keyed, tmp_path: Path, name: str) -> Person:
-    """A person with an organisation of their own and a proven address."""
-    somebody = person(keyed, tmp_path, name)
-    address, org = f"{uuid.uuid4().hex}@example.test", f"{name} {uuid.uuid4().hex[:8]}"
-    somebody("auth", "register", "--email", address, "--org", org)
-    somebody("auth", "verify", keyed.token(address, "auth verify"))
-    return somebody
 
 
 def test_a_person_registers_deploys_invites_and_lets_a_machine_deploy(

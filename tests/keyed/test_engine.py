@@ -2,31 +2,26 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from maxcloud.knative import isolation
-from tests.journeys.organisations import Keyed, Person, keyed_engine
 from tests.journeys.platform import eventually
+from tests.keyed.platform import Keyed, Person, registered
 from tests.local.backend import Engine
 
 
-@pytest.fixture(scope="module")
-def keyed() -> Iterator[Keyed]:
-    with keyed_engine() as running:
-        yield running
+@pytest.fixture(autouse=True)
+def _on_the_engine(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--platform") != "local":
+        pytest.skip("is about the engine")
 
 
 @pytest.fixture
 def ada(keyed: Keyed, tmp_path: Path) -> Person:
-    somebody = Person(keyed, tmp_path)
-    address = f"{uuid.uuid4().hex}@example.test"
-    somebody("auth", "register", "--email", address, "--org", address[:20])
-    somebody("auth", "verify", keyed.token(address, "auth verify"))
-    return somebody
+    return registered(keyed, tmp_path, "ada")
 
 
 def engine_of(keyed: Keyed) -> Engine:

@@ -1,0 +1,106 @@
+"""What Kubernetes itself keeps apart, and what a namespace that cannot be had does to a service."""
+
+import json
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+
+from maxcloud.knative import isolation
+from tests.cluster.environment import KUBECONFIG, STATE, kubectl
+from tests.journeys.platform import eventually
+from tests.keyed.platform import Keyed, Person, registered
+
+
+@pytest.fixture(autouse=True)
+def _on_the_cluster(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--platform") != "cluster":
+        pytest.skip("needs Kubernetes: make test-cluster")
+
+
+def namespace_of(somebody: Person) -> str:
+    return f"mc-org-{somebody('auth', 'status', '--quiet').out.strip()}"
+
+
+def objects_of(namespace: str) -> list[str]:
+    """The kinds of ours that are there."""
+    found = []
+    for each in isolation.objects(uuid.UUID(namespace.removeprefix("mc-org-")), namespace):
+        kind, name = each["kind"].lower(), each["metadata"]["name"]
+        where = () if kind == "namespace" else ("-n", namespace)
+        if kubectl("get", kind, name, *where, "--ignore-not-found", "-o", "name"):
+            found.append(each["kind"])
+    return found
+
+
+def may(account: str, *what: str) -> bool:
+    command = [str(STATE / "bin/kubectl"), f"--kubeconfig={KUBECONFIG}", "auth", "can-i", *what]
+    done = subprocess.run(
+        [*command, f"--as=system:serviceaccount:{account}"], capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+def test_organisations_are_out_of_each_others_reach(keyed: Keyed, tmp_path: Path) -> None:
+    ours, theirs = (namespace_of(registered(keyed, tmp_path, who)) for who in ("ada", "eve"))
+    for namespace in (ours, theirs):
+        eventually("objects", lambda n=namespace: objects_of(n), 60, lambda f: len(f) == 5)  # type: ignore[misc]
+    for verb in ("get", "list", "create", "delete"):
+        for resource in ("secrets", "pods", "services", "services.serving.knative.dev"):
+            for where in (ours, theirs, "mc-system", "knative-serving"):
+                assert not may(f"{ours}:default", verb, resource, "-n", where)
+    labels = json.loads(kubectl("get", "namespace", ours, "-o", "json"))["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "baseline"
+    # What the functions may do is bounded too.
+    assert not may("mc-system:reconcile", "get", "secrets", "-n", ours)
+    assert not may("mc-system:function", "list", "pods", "-n", ours)
+
+
+def test_a_privileged_pod_is_refused(keyed: Keyed, tmp_path: Path) -> None:
+    namespace = namespace_of(registered(keyed, tmp_path, "ada"))
+    eventually("objects", lambda: objects_of(namespace), 60, lambda found: len(found) == 5)
+    container = {"name": "c", "image": "dev.local/static-http:1"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "evil", "namespace": namespace},
+        "spec": {"containers": [{**container, "securityContext": {"privileged": True}}]},
+    }
+    with pytest.raises(subprocess.CalledProcessError, match="violates PodSecurity"):
+        kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+
+
+def test_what_is_deleted_comes_back_and_a_second_look_writes_nothing(
+    keyed: Keyed, tmp_path: Path
+) -> None:
+    ada = registered(keyed, tmp_path, "ada")
+    namespace = namespace_of(ada)
+    eventually("objects", lambda: objects_of(namespace), 60, lambda found: len(found) == 5)
+
+    def versions() -> list[str]:
+        kinds = "limitrange,resourcequota,networkpolicy,serviceaccount"
+        listed = json.loads(kubectl("get", kinds, "-n", namespace, "-o", "json"))["items"]
+        return sorted(each["metadata"]["resourceVersion"] for each in listed)
+
+    kubectl("delete", "networkpolicy", "maxcloud", "-n", namespace)
+    name = f"o-{uuid.uuid4().hex[:8]}"
+    ada("deploy", keyed.platform.backend.sample, "--name", name)
+    assert len(objects_of(namespace)) == 5
+    ada("delete", name, "--yes")
+    before = versions()
+    ada("deploy", keyed.platform.backend.sample, "--name", name)
+    ada("delete", name, "--yes")
+    # The quota's own status counts what is used; the others have not been touched.
+    assert len(set(before) & set(versions())) >= 3
+
+
+def test_a_namespace_of_somebody_else_fails_the_service(keyed: Keyed, tmp_path: Path) -> None:
+    ada = registered(keyed, tmp_path, "ada")
+    namespace = namespace_of(ada)
+    eventually("objects", lambda: objects_of(namespace), 60, lambda found: len(found) == 5)
+    kubectl("label", "namespace", namespace, "maxcloud.dev/org=somebody-else", "--overwrite")
+    name = f"o-{uuid.uuid4().hex[:8]}"
+    failed = ada("deploy", keyed.platform.backend.sample, "--name", name, code=1)
+    assert "NamespaceFailed" in failed.err
+    assert kubectl("get", "ksvc", "-n", namespace, "-o", "name") == ""
