@@ -4,8 +4,9 @@ from typing import Any
 
 from functions_framework.aio import http
 from starlette.requests import Request
+from starlette.responses import HTMLResponse
 
-from maxcloud import tokens
+from maxcloud import landing, tokens
 from maxcloud.accounts import (
     APIKeyInfo,
     AuthInfo,
@@ -53,6 +54,16 @@ async def verify(call: Call, sent: VerifyRequest) -> None:
         tokens.PROOF_OF_ADDRESS, sent.token, call.config.secret_keys
     )
     await accounts.prove_address(call.db, org_id, user_id, email)
+
+
+@api.get("/api/v1/auth/verify")
+async def verify_page(call: Call) -> HTMLResponse:
+    """Show the page that the link in the mail leads to; its button proves the address."""
+    return landing.page(
+        "Adresse bestätigen · Confirm your address",
+        "Bestätigen · Confirm",
+        "Danach kannst du deployen. · Then you can deploy.",
+    )
 
 
 @api.get("/api/v1/auth/status", Role.READ)

@@ -4,8 +4,9 @@ from typing import Any
 
 from functions_framework.aio import http
 from starlette.requests import Request
+from starlette.responses import HTMLResponse
 
-from maxcloud import tokens
+from maxcloud import landing, tokens
 from maxcloud.accounts import (
     AcceptInviteRequest,
     AcceptInviteResponse,
@@ -53,6 +54,16 @@ async def list_invites(call: Call) -> list[Invitation]:
 async def revoke_invite(call: Call) -> None:
     """Take an invitation back; its token is of no use from then on."""
     await invitations.revoke(call.db, call.org_id, call.parameter("id"))
+
+
+@api.get("/api/v1/auth/accept-invite")
+async def accept_invite_page(call: Call) -> HTMLResponse:
+    """Show the page that the link in the mail leads to; its button accepts the invitation."""
+    return landing.page(
+        "Einladung annehmen · Accept the invitation",
+        "Annehmen · Accept",
+        "Der Schlüssel wird nur dieses eine Mal gezeigt. · The key is shown this once.",
+    )
 
 
 @api.post("/api/v1/auth/accept-invite", status=201)

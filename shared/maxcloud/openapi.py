@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 import maxcloud
 from maxcloud import errors, idempotency, pages
@@ -155,6 +155,8 @@ def _answer(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if route.answer is type(None):
         return answer
     schema: dict[str, Any] = {"type": "object"}
+    if route.answer is HTMLResponse:
+        return {**answer, "content": {"text/html": {"schema": {"type": "string"}}}}
     if not (isinstance(route.answer, type) and issubclass(route.answer, Response)):
         schema = TypeAdapter(route.answer).json_schema(ref_template=_REFS, mode="serialization")
         schemas.update(schema.pop("$defs", {}))

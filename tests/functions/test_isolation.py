@@ -73,6 +73,8 @@ ROWS: dict[tuple[str, str], Ask] = {
         body=lambda own: {"email": own.email, "org_name": f"o {own.email}"}
     ),
     ("POST", f"{AUTH}/verify"): Ask(body=lambda own: {"token": own.token(tokens.PROOF_OF_ADDRESS)}),
+    ("GET", f"{AUTH}/verify"): Ask(),
+    ("GET", f"{AUTH}/accept-invite"): Ask(),
     ("GET", f"{AUTH}/status"): Ask(),
     ("POST", f"{AUTH}/api-keys"): Ask(body=lambda own: {"name": "ci", "role": "read"}),
     ("GET", f"{AUTH}/api-keys"): Ask(),
