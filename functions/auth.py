@@ -21,6 +21,7 @@ from maxcloud.errors import Forbidden, InvalidField, RegistrationClosed
 from maxcloud.events import Type
 from maxcloud.http import Api, Call
 from maxcloud.models import Hint, Role
+from maxcloud.pages import Page
 from maxcloud.store import accounts, api_keys, limits
 
 api = Api("auth")
@@ -78,7 +79,7 @@ async def auth_status(call: Call) -> AuthInfo:
     )
 
 
-@api.post("/api/v1/auth/api-keys", Role.MEMBER, status=201)
+@api.post("/api/v1/auth/api-keys", Role.MEMBER, status=201, secret=True)
 async def create_api_key(call: Call, wanted: CreateAPIKeyRequest) -> CreateAPIKeyResponse:
     """Make another key of the caller's; it is shown this once."""
     role = wanted.role or call.caller.role
@@ -92,11 +93,17 @@ async def create_api_key(call: Call, wanted: CreateAPIKeyRequest) -> CreateAPIKe
 
 
 @api.get("/api/v1/auth/api-keys", Role.MEMBER)
-async def list_api_keys(call: Call) -> list[APIKeyInfo]:
+async def list_api_keys(call: Call, page: Page[api_keys.Place]) -> list[APIKeyInfo]:
     """List the caller's keys, for an admin the organisation's, the oldest first."""
-    return await api_keys.visible(
-        call.db, call.org_id, call.caller.user_id, all_of_them=call.caller.role is Role.ADMIN
+    found = await api_keys.visible(
+        call.db,
+        call.org_id,
+        call.caller.user_id,
+        page.after,
+        page.look_for,
+        of_all=call.caller.role is Role.ADMIN,
     )
+    return list(page.cut(found, lambda key: (key.created_at, key.id)))
 
 
 @api.delete("/api/v1/auth/api-keys/{id}", Role.MEMBER)

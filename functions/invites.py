@@ -17,6 +17,7 @@ from maxcloud.accounts import (
 from maxcloud.events import Type
 from maxcloud.http import Api, Call
 from maxcloud.models import Role
+from maxcloud.pages import Page
 from maxcloud.store import invitations, limits
 
 api = Api("invites")
@@ -45,9 +46,10 @@ async def create_invite(call: Call, wanted: InviteRequest) -> InviteResponse:
 
 
 @api.get("/api/v1/auth/invites", Role.ADMIN)
-async def list_invites(call: Call) -> list[Invitation]:
+async def list_invites(call: Call, page: Page[invitations.Place]) -> list[Invitation]:
     """List the organisation's invitations, the newest first."""
-    return [row.public() for row in await invitations.all_of_organisation(call.db, call.org_id)]
+    found = await invitations.all_of_organisation(call.db, call.org_id, page.after, page.look_for)
+    return [row.public() for row in page.cut(found, lambda row: (row.created_at, row.id))]
 
 
 @api.delete("/api/v1/auth/invites/{id}", Role.ADMIN)

@@ -1,4 +1,4 @@
-"""What the check of a key costs: a warm GET with one, beside the same GET where none is asked for."""
+"""What the check of a key costs: a warm GET with one, beside the same where none is asked for."""
 
 import statistics
 import time

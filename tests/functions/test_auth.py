@@ -257,6 +257,31 @@ def test_keys_are_made_listed_and_revoked_at_once(url: str, database: TestDataba
         assert_refusal(admin.delete(f"{AUTH}/api-keys/{made['info']['id']}"), "not_found")
 
 
+def test_keys_come_in_pages(url: str, database: TestDatabase) -> None:
+    organisation = Organisation(database)
+    with caller(url, organisation.key()) as admin:
+        for number in range(4):
+            admin.post(f"{AUTH}/api-keys", json={"name": f"k{number}"})
+        path, names = f"{AUTH}/api-keys?limit=2", []
+        while path:
+            answer = admin.get(path)
+            names += [key["name"] for key in answer.json()]
+            path = answer.links.get("next", {}).get("url", "")
+    assert names == ["test", "k0", "k1", "k2", "k3"]
+
+
+def test_a_key_is_made_once_and_its_answer_is_not_kept(url: str, database: TestDatabase) -> None:
+    with caller(url, Organisation(database).key()) as admin:
+        headers = {"Idempotency-Key": "once"}
+        wanted = {"name": "ci", "role": "read"}
+        made = admin.post(f"{AUTH}/api-keys", json=wanted, headers=headers)
+        assert made.status_code == 201
+        again = admin.post(f"{AUTH}/api-keys", json=wanted, headers=headers)
+        assert "shown only once" in assert_refusal(again, "conflict")
+        assert len(admin.get(f"{AUTH}/api-keys").json()) == 2
+    assert execute(database.owner, "select body from idempotency_keys") == [(None,)]
+
+
 def test_a_key_has_at_most_the_role_of_who_makes_it(url: str, database: TestDatabase) -> None:
     member = Organisation(database).member(Role.ADMIN)
     with caller(url, member.key(Role.MEMBER)) as client:

@@ -132,6 +132,17 @@ def test_invitations_at_once_leave_one_pending(url: str, organisation: Organisat
     assert execute(organisation.database.owner, query) == [("pending", 1), ("revoked", 9)]
 
 
+def test_invitations_come_in_pages(admin: httpx.Client, organisation: Organisation) -> None:
+    for number in range(5):
+        organisation.invitation(f"b{number}@example.test")
+    path, seen = f"{INVITES}?limit=2", []
+    while path:
+        answer = admin.get(path)
+        seen += [each["email"] for each in answer.json()]
+        path = answer.links.get("next", {}).get("url", "")
+    assert sorted(seen) == [f"b{number}@example.test" for number in range(5)]
+
+
 def test_a_person_belongs_to_several_organisations(url: str, database: TestDatabase) -> None:
     keys = []
     for _ in range(2):

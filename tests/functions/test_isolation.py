@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from maxcloud import keys, openapi, tokens
-from maxcloud.http import Api, Route
+from maxcloud.http import Api
 from maxcloud.models import Role
+from maxcloud.routes import Route
 from tests.conftest import FUNCTIONS, Postgres, TestDatabase, cloned
 from tests.functions.people import AUTH, SECRET, Organisation, caller, installation
 from tests.functions.support import SERVICES, assert_refusal

@@ -181,6 +181,8 @@ ROWS = {
     "service_events": "insert into service_events"
     " (org_id, service_id, generation, status, reason, message, by)"
     " values (%(org)s, %(org)s, 1, 'ready', '', '', '')",
+    "idempotency_keys": "insert into idempotency_keys"
+    " (org_id, route, key, digest, status, headers) values (%(org)s, '', '', '', 201, '{}')",
     "invitations": "insert into invitations (org_id, email, role, expires_at) values"
     " (%(org)s, 'a@b.c', 'member', now())",
     "images": "insert into images (org_id, name, tag, digest, size_bytes) values"

@@ -1,6 +1,7 @@
 """The rows of api_keys: what proves a caller, and what its owner sees of it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -83,12 +84,18 @@ async def add(
     return key, APIKeyInfo.model_validate(made)
 
 
+# Where a key stands in their order: when it was made, and its id.
+Place = tuple[datetime, UUID]
+
+
 async def visible(
-    db: Database, org_id: UUID, user_id: UUID, *, all_of_them: bool
+    db: Database, org_id: UUID, user_id: UUID, after: Place | None, most: int, *, of_all: bool
 ) -> list[APIKeyInfo]:
-    """Return a member's keys, or the organisation's, the oldest first."""
+    """Return up to `most` of a member's keys, or the organisation's, the oldest first."""
+    at, id = after or (None, None)
+    values = {"user_id": user_id, "all": of_all, "after": at, "after_id": id, "most": most}
     async with db.tenant(org_id) as connection:
-        cursor = await _run(connection, "visible", org_id, user_id=user_id, all=all_of_them)
+        cursor = await _run(connection, "visible", org_id, **values)
         return [APIKeyInfo.model_validate(row) for row in await cursor.fetchall()]
 
 

@@ -17,7 +17,12 @@ returning *
 -- visible --
 select * from api_keys
 where org_id = %(org_id)s and (user_id = %(user_id)s or %(all)s)
+    and (created_at, id) > (
+        coalesce(%(after)s::timestamptz, '-infinity'),
+        coalesce(%(after_id)s::uuid, '00000000-0000-0000-0000-000000000000')
+    )
 order by created_at, id
+limit %(most)s
 
 -- lock_all --
 select id from organizations where id = %(org_id)s for update

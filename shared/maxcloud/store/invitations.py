@@ -27,6 +27,9 @@ from maxcloud.tokens import Claims
 
 DAYS = 7
 
+# Where an invitation stands in their order: when it was made, and its id.
+Place = tuple[datetime, UUID]
+
 _SQL = statements("invitations")
 
 
@@ -89,10 +92,14 @@ async def create(
         return await _find(connection, org_id, made[0])
 
 
-async def all_of_organisation(db: Database, org_id: UUID) -> list[InvitationRow]:
-    """Return an organisation's invitations, newest first."""
+async def all_of_organisation(
+    db: Database, org_id: UUID, before: Place | None, most: int
+) -> list[InvitationRow]:
+    """Return up to `most` of an organisation's invitations, newest first."""
+    at, id = before or (None, None)
+    values = {"before": at, "before_id": id, "most": most}
     async with db.tenant(org_id) as connection:
-        cursor = await _rows(connection, "all_of_organisation", org_id)
+        cursor = await _rows(connection, "all_of_organisation", org_id, **values)
         return await cursor.fetchall()
 
 

@@ -25,7 +25,12 @@ from invitations
     join organizations on organizations.id = invitations.org_id
     left join users on users.id = invitations.invited_by
 where invitations.org_id = %(org_id)s
-order by invitations.created_at desc, invitations.id
+    and (invitations.created_at, invitations.id) < (
+        coalesce(%(before)s::timestamptz, 'infinity'),
+        coalesce(%(before_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    )
+order by invitations.created_at desc, invitations.id desc
+limit %(most)s
 
 -- find --
 select
