@@ -122,6 +122,8 @@ def test_every_line_of_a_function_is_json_and_names_its_request(database: TestDa
     assert errors == ""
     lines = [json.loads(line) for line in output.splitlines()]
     assert {line["function"] for line in lines} == {"services"}
+    warned = [line["message"] for line in lines if line["severity"] == "warning"]
+    assert warned[0] == "DEV_MODE: whoever reaches this may do everything"
     ours = [line for line in lines if line.get("request_id") == "asked-1"]
     assert [(line["severity"], line["message"]) for line in ours] == [
         ("info", f"POST {SERVICES}"),
