@@ -67,12 +67,12 @@ def main() -> None:
     except ConfigError as error:
         sys.exit(f"{target or 'maxcloud'}: {error}")
     log.configure(target, config.log_level)
-    if config.dev_mode:
-        logging.getLogger(__name__).warning("DEV_MODE: whoever reaches this may do everything")
     app = load(target, source)
     gc.freeze()
     gc.enable()
     logging.getLogger(__name__).info("starting", extra={"fields": {"milliseconds": _age()}})
+    if config.dev_mode:
+        logging.getLogger(__name__).warning("DEV_MODE: whoever reaches this may do everything")
     uvicorn.run(
         app,
         host=config.host,

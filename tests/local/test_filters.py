@@ -65,7 +65,7 @@ def every_trigger() -> dict[str, Any]:
     ("attributes", "wanted_by"),
     [
         ({"type": "dev.maxcloud.deploy-requested"}, {"reconcile", "status-hints"}),
-        ({"type": "dev.knative.sources.ping"}, {"reconcile"}),
+        ({"type": "dev.knative.sources.ping"}, {"mailer", "reconcile"}),
         ({"type": "dev.knative.apiserver.ref.update", "kind": "Service"}, {"status"}),
         ({"type": "dev.knative.apiserver.ref.update", "kind": "Pod"}, set()),
         ({"type": "dev.maxcloud.service-ready"}, set()),
