@@ -1,12 +1,10 @@
 """The function `mailer`: what goes out, when it does not, and that it goes out once."""
 
 import json
-import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +14,11 @@ import pytest
 from maxcloud import tokens
 from maxcloud.http import Api
 from maxcloud.store.database import Database
-from maxcloud_local.kubernetes.access import make_access
 from tests.conftest import FUNCTIONS, TestDatabase, dev_config, served
 from tests.functions.people import AUTH, SECRET, Organisation, caller, installation, production
 from tests.functions.test_runtime import RUNTIME, environment, wait_for
 from tests.ports import free_port
-from tests.postal import RESEND_KEY, Resend, resend, smtp
+from tests.postal import RESEND_KEY, Resend, resend
 from tests.store.support import execute
 
 BOB = "bob@example.test"
@@ -306,61 +303,3 @@ def test_who_dies_after_the_message_and_before_the_row_repeats_the_same_message(
     assert post.attempts[0] == post.attempts[1]
     assert len(post.messages) == 1
     assert state(database, id) == (True, None)
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's side of TLS for loopback, and the file of who vouches for it."""
-    access = make_access(tmp_path)
-    authority = tmp_path / "authority.pem"
-    authority.write_bytes(access.certificate)
-    return access.tls, authority
-
-
-@pytest.mark.parametrize("way", ["smtp", "smtp and login", "smtps and login", "without TLS"])
-def test_a_mail_server_of_the_operators_own_takes_the_letter(
-    serve: Serve,
-    database: TestDatabase,
-    certificate: tuple[ssl.SSLContext, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    way: str,
-) -> None:
-    tls, authority = certificate
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    organisation = Organisation(database, "Söhne")
-    id = organisation.invitation(BOB)
-    login = ("us@x", "p@ss/word") if "login" in way else None
-    options: dict[str, Any] = {"login": login, "from_the_start": "smtps" in way}
-    with smtp(None if way == "without TLS" else tls, **options) as (box, place):
-        scheme, user = way.partition(" ")[0], "us%40x:p%40ss%2Fword@" if login else ""
-        scheme = "smtp" if way == "without TLS" else scheme
-        with serve(smtp_url=f"{scheme}://{user}{place}", email_from="us@example.eu") as mailer:
-            assert tell(mailer, INVITED, id, organisation.id) == 204
-    [mail] = box.received
-    assert (mail["To"], mail["From"]) == (BOB, "us@example.eu")
-    assert mail["Subject"] == "Einladung zu Söhne / Invitation to Söhne"
-    assert mail["Message-ID"] == f"<invitation-{id}@example.eu>"
-    kinds = [part.get_content_type() for part in mail.walk()]
-    assert kinds == ["multipart/alternative", "text/plain", "text/html"]
-    assert state(database, id) == (True, None)
-
-
-def test_a_password_is_not_sent_in_the_open(serve: Serve, database: TestDatabase) -> None:
-    organisation = Organisation(database)
-    id = organisation.invitation(BOB)
-    with smtp() as (box, place), serve(smtp_url=f"smtp://us:secret@{place}") as mailer:
-        assert tell(mailer, INVITED, id, organisation.id) == 503
-    assert box.received == []
-
-
-@pytest.mark.parametrize(("refusal", "answer"), [("550 no such mailbox", 204), ("450 later", 503)])
-def test_a_mail_server_refuses_for_good_or_for_now(
-    serve: Serve, database: TestDatabase, refusal: str, answer: int
-) -> None:
-    organisation = Organisation(database)
-    id = organisation.invitation(BOB)
-    with smtp() as (box, place), serve(smtp_url=f"smtp://{place}") as mailer:
-        box.refusal = refusal
-        assert tell(mailer, INVITED, id, organisation.id) == answer
-    error = "the mail server answered 550: no such mailbox" if answer == 204 else None
-    assert state(database, id) == (False, error)
