@@ -17,7 +17,7 @@ from maxcloud_local.kinds import INGRESS, SERVICE
 from maxcloud_local.serving.conditions import YES, written
 from maxcloud_local.serving.revisions import Revision
 from maxcloud_local.serving.serving import Serving
-from maxcloud_local.store import Object, Store
+from maxcloud_local.store import Change, Object, Store, What
 
 DOMAIN = ".localhost"
 
@@ -99,11 +99,16 @@ class Gateway:
                 for ingress in ingresses:
                     self._say_ready(ingress)
             elif change.kind == SERVICE:
-                self._homes = {
-                    ksvc["metadata"]["name"]: ksvc["metadata"]["namespace"]
-                    for ksvc in self._store.all(SERVICE)
-                    if ksvc["metadata"].get("labels", {}).get(_VISIBILITY) != "cluster-local"
-                }
+                self._note(change)
+
+    def _note(self, change: Change) -> None:
+        metadata = change.object["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
+        is_public = metadata.get("labels", {}).get(_VISIBILITY) != "cluster-local"
+        if is_public and change.what is not What.DELETED:
+            self._homes[name] = namespace
+        elif self._homes.get(name) == namespace:
+            del self._homes[name]
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
