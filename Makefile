@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 CLUSTER := $(RUN) -m tests.cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format openapi lock cluster cluster-down test-cluster bench-cluster clean
+.PHONY: help dev test lint format openapi lock cluster cluster-down test-cluster bench bench-cluster clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -48,8 +48,11 @@ cluster-down: $(VENV)/ready ## End that cluster and leave nothing of it behind
 test-cluster: $(VENV)/ready ## Run the journeys on a real cluster that is started for them
 	$(CLUSTER) test
 
-bench-cluster: $(VENV)/ready ## Measure deploy time and cold start on a running cluster
-	$(RUN) -m pytest tests/bench -s
+bench: $(VENV)/ready ## Measure starts, commands, throughput and scale beside peers, into docs/performance.md
+	$(RUN) -m pytest tests/bench --ignore tests/bench/cluster --quiet --capture no
+
+bench-cluster: $(VENV)/ready ## Measure on a running cluster, into docs/performance.md
+	$(RUN) -m pytest tests/bench/cluster --quiet --capture no
 
 lock: $(VENV)/ready ## Pin the dependencies anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
