@@ -28,6 +28,7 @@ ORDER = (
     "Memory of an instance",
     "Reading services",
     "Creating services",
+    "The check of a key",
     "Many services on the engine",
     "Many rows",
     "At rest on the engine",

@@ -1,29 +1,31 @@
 """What the check of a key costs: a warm GET with one, beside the same where none is asked for."""
 
-import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import httpx
 
 from maxcloud.http import Api
 from maxcloud.store.database import Database
+from tests.bench.figures import compared, take_turns
+from tests.bench.report import Section
 from tests.conftest import TestDatabase, dev_config, served
 from tests.functions.conftest import public
 from tests.functions.people import Organisation, caller, installation
 from tests.functions.support import SERVICES
 
-ROUNDS, WARM = 400, 50
+ROUNDS = 400
+
+WITHOUT = "without a key (DEV_MODE)"
+
+ABOUT = """\
+Milliseconds of a list of no services, one after the other, by a function that knows its caller by
+the key, and by one that asks for none. The key is looked up in PostgreSQL with every request."""
 
 
-def milliseconds(ask: Callable[[], httpx.Response]) -> float:
-    start = time.perf_counter()
-    assert ask().status_code == 200
-    return (time.perf_counter() - start) * 1000
-
-
-def test_a_warm_get_with_a_key_beside_one_without(
-    database: TestDatabase, apis: dict[str, Api]
+def test_key_check(
+    database: TestDatabase, apis: dict[str, Api], show: Callable[[Section], None]
 ) -> None:
     db = Database(database.api)
     key = Organisation(database).key()
@@ -33,15 +35,15 @@ def test_a_warm_get_with_a_key_beside_one_without(
         installation(apis, database) as url,
         caller(url, key) as keyed,
     ):
-        times: dict[str, list[float]] = {"without": [], "with": []}
-        for number in range(ROUNDS + WARM):
-            for kind, client in (("without", developer), ("with", keyed)):
-                took = milliseconds(lambda client=client: client.get(SERVICES))  # type: ignore[misc]
-                if number >= WARM:
-                    times[kind].append(took)
-    middle = {kind: statistics.median(taken) for kind, taken in times.items()}
-    share = (middle["with"] - middle["without"]) / middle["with"]
-    print(
-        f"\nwarm GET: {middle['without']:.2f} ms without a key, {middle['with']:.2f} ms with one;"
-    )
-    print(f"the check is {share:.0%} of it")
+        turns = {
+            WITHOUT: partial(milliseconds, developer),
+            "with a key": partial(milliseconds, keyed),
+        }
+        taken = take_turns(turns, ROUNDS)
+    show(Section("The check of a key", ABOUT, [compared("ms", taken, [WITHOUT], digits=2)]))
+
+
+def milliseconds(client: httpx.Client) -> float:
+    began = time.perf_counter()
+    assert client.get(SERVICES).status_code == 200
+    return (time.perf_counter() - began) * 1000
