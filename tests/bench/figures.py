@@ -83,11 +83,13 @@ def compared(
     for name, taken in figures.items():
         ratios = {peer: _ratio(taken, figures[peer]) for peer in peers}
         said = [goal.verdict(ratios[goal.peer]) for goal in (goals or {}).get(name, ())]
-        middle = f"{statistics.median(taken):.{digits}f}"
-        low, high = (f"{edge:.{digits}f}" for edge in spread(taken))
+        low, high = spread(taken)
+        seen = [
+            f"{figure:.{digits}f}" for figure in (min(taken), low, statistics.median(taken), high)
+        ]
         shown = [f"{ratio:.2f}" for ratio in ratios.values()]
-        rows.append([name, middle, f"{low} to {high}", *shown, ", ".join(said)])
-    head = ["", unit, "middle half", *(f"÷ {peer}" for peer in peers), "goal"]
+        rows.append([name, seen[2], f"{seen[1]} to {seen[3]}", seen[0], *shown, ", ".join(said)])
+    head = ["", unit, "middle half", "least", *(f"÷ {peer}" for peer in peers), "goal"]
     if not goals:
         head, rows = head[:-1], [row[:-1] for row in rows]
     return Table(head, rows)

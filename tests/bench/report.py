@@ -4,7 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +16,8 @@ HEAD = """# Performance
 
 Written by `make bench` and `make bench-cluster` (tests/bench); a section that was not measured
 stays as it was. The contenders of a table took turns in the same run. Each shows the median of its
-rounds and where the middle half of them lies; a ratio is the median of the rounds' ratios. The
-machines are small and shared, so a ratio says more than a second.
+rounds, where the middle half of them lies, and the least; a ratio is the median of the rounds'
+ratios. The machines are small and shared, so a ratio says more than a second.
 """
 
 # The order of the page; what is not named here comes last.
@@ -40,22 +40,8 @@ ORDER = (
 )
 
 
-@dataclass(frozen=True)
-class Section:
-    """One thing that was measured: how, and what came out."""
-
-    title: str
-    about: str
-    tables: Sequence[Table]
-
-    def markdown(self) -> str:
-        """Return the section as the page has it."""
-        tables = [table.markdown() for table in self.tables]
-        return "\n\n".join([f"## {self.title}", self.about, *tables, f"*{machine()}*"])
-
-
 def machine() -> str:
-    """Return the date, and what it was measured on."""
+    """Return the date, and what it is measured on."""
     processor = re.findall(r"model name\s*: (.*)", _read("/proc/cpuinfo")) or [platform.machine()]
     memory = re.search(r"MemTotal:\s*(\d+)", _read("/proc/meminfo"))
     parts = [
@@ -66,6 +52,21 @@ def machine() -> str:
         f"load {os.getloadavg()[0]:.1f}",
     ]
     return ", ".join(filter(None, parts))
+
+
+@dataclass(frozen=True)
+class Section:
+    """One thing that was measured: how, what came out, and on what."""
+
+    title: str
+    about: str
+    tables: Sequence[Table]
+    machine: str = field(default_factory=machine)
+
+    def markdown(self) -> str:
+        """Return the section as the page has it."""
+        tables = [table.markdown() for table in self.tables]
+        return "\n\n".join([f"## {self.title}", self.about, *tables, f"*{self.machine}*"])
 
 
 def write(sections: Sequence[Section], page: Path = PAGE) -> None:

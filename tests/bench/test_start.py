@@ -1,7 +1,6 @@
 """From nothing to the first answer, what of it the imports are, and the memory it takes then."""
 
 import re
-import statistics
 import subprocess
 import sys
 from collections import defaultdict
@@ -30,8 +29,8 @@ node do."""
 
 IMPORTS = """\
 Milliseconds that the modules of a package take for themselves, in a fresh interpreter with
-compiled bytecode (`-X importtime`, which slows everything down a little), for what takes two or
-more."""
+compiled bytecode (`-X importtime`, which slows everything down a little): the least of six, for
+what takes two or more."""
 
 Show = Callable[[Section], None]
 
@@ -73,21 +72,19 @@ def test_imports(rows: TestDatabase, show: Show) -> None:
         "`maxcloud list`": "import maxcloud_cli.commands.services, maxcloud.client, httpcore",
     }
     taken = take_turns({name: partial(imports, code) for name, code in what.items()}, ROUNDS // 2)
-    medians = {name: _medians(rounds) for name, rounds in taken.items()}
-    packages = {package for found in medians.values() for package in found}
-    most = {
-        package: max(found.get(package, 0) for found in medians.values()) for package in packages
-    }
-    shown = sorted((each for each in packages if most[each] >= 2), key=lambda each: -most[each])
+    least = {name: _least(rounds) for name, rounds in taken.items()}
+    packages = {package for found in least.values() for package in found}
+    most = {package: max(found.get(package, 0) for found in least.values()) for package in packages}
     lines = [
         [
             package,
-            *(f"{found[package]:.1f}" if package in found else "" for found in medians.values()),
+            *(f"{found[package]:.1f}" if package in found else "" for found in least.values()),
         ]
-        for package in shown
+        for package in sorted(packages, key=lambda each: -most[each])
+        if most[package] >= 2
     ]
-    total = ["all", *(f"{sum(found.values()):.0f}" for found in medians.values())]
-    show(Section("What the imports cost", IMPORTS, [Table(["", *medians], [total, *lines])]))
+    total = ["all", *(f"{sum(found.values()):.0f}" for found in least.values())]
+    show(Section("What the imports cost", IMPORTS, [Table(["", *least], [total, *lines])]))
 
 
 def loading(function: str) -> str:
@@ -107,9 +104,6 @@ def imports(code: str) -> dict[str, float]:
     return dict(taken)
 
 
-def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+def _least(rounds: list[dict[str, float]]) -> dict[str, float]:
     packages = {package for taken in rounds for package in taken}
-    return {
-        package: statistics.median(taken.get(package, 0) for taken in rounds)
-        for package in packages
-    }
+    return {package: min(taken.get(package, 0) for taken in rounds) for package in packages}

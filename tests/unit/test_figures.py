@@ -30,10 +30,10 @@ def test_a_ratio_is_that_of_the_rounds() -> None:
     figures = {"ours": [10.0, 100.0, 11.0, 10.0], "theirs": [5.0, 50.0, 5.5, 5.0]}
     goals = {"ours": [Goal("theirs", most=1.5)], "theirs": [Goal("theirs", least=1)]}
     table = compared("ms", figures, ["theirs"], goals)
-    assert table.head == ["", "ms", "middle half", "÷ theirs", "goal"]
+    assert table.head == ["", "ms", "middle half", "least", "÷ theirs", "goal"]
     assert table.rows == [
-        ["ours", "10", "10 to 78", "2.00", "÷ theirs ≤ 1.5 missed"],
-        ["theirs", "5", "5 to 39", "1.00", "÷ theirs ≥ 1 met"],
+        ["ours", "10", "10 to 78", "10", "2.00", "÷ theirs ≤ 1.5 missed"],
+        ["theirs", "5", "5 to 39", "5", "1.00", "÷ theirs ≥ 1 met"],
     ]
 
 
