@@ -4,13 +4,16 @@ Here rows are written and read, nothing more; `reconcile` brings them to the clu
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from functions_framework.aio import http
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
 from maxcloud.events import Type
 from maxcloud.fields import Ordinal, Text
 from maxcloud.http import Api, Call
+from maxcloud.logs.query import LogsQuery
 from maxcloud.models import (
     DeployRequest,
     Revision,
@@ -93,6 +96,15 @@ async def list_events(call: Call, page: Page[Ordinal]) -> list[ServiceEvent]:
         call.db, call.org_id, row.id, before=page.after, most=page.look_for
     )
     return [event.public() for event in page.cut(found, lambda event: event.id)]
+
+
+@api.get("/api/v1/services/{id}/logs", Role.READ, status=307)
+async def lead_to_logs(call: Call, query: LogsQuery) -> RedirectResponse:
+    """Lead who does not ask for `text/event-stream` alone to the function that has the logs."""
+    # Without a host: the one here is the one that Kourier wrote.
+    path = f"/api/v1/logs/{quote(call.parameter('id'), safe='')}"
+    sent = call.request.url.query
+    return RedirectResponse(f"{path}?{sent}" if sent else path)
 
 
 @api.put("/api/v1/services/{id}/traffic", Role.DEPLOY)

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import uvicorn
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from maxcloud import openapi
@@ -46,6 +47,9 @@ PUBLIC = {"/healthz": "health", "/readyz": "health", "/api/v1/version": "health"
 PUBLIC |= {"/api/v1/openapi.json": "health", "/api/v1/services": "services"}
 PUBLIC |= {"/api/v1/auth": "auth", "/api/v1/auth/invites": "invites"}
 PUBLIC |= {"/api/v1/auth/accept-invite": "invites"}
+PUBLIC |= {"/api/v1/logs": "logs"}
+# The same for who accepts this and nothing else.
+STREAMS, ACCEPTED = {"/api/v1/services": "logs"}, "text/event-stream"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -156,6 +160,15 @@ def dev_config(**changes: object) -> Config:
     return Config(**(settings | changes))  # type: ignore[arg-type]
 
 
+def function_of(path: str, accepted: str | None = None) -> str | None:
+    """The function that the route Ingress leads a request to."""
+    matching = [prefix for prefix in PUBLIC if path.startswith(prefix)]
+    if not matching:
+        return None
+    longest = max(matching, key=len)
+    return STREAMS.get(longest, PUBLIC[longest]) if accepted == ACCEPTED else PUBLIC[longest]
+
+
 class ByPath:
     """Hands each request to its function, as the route Ingress does."""
 
@@ -164,9 +177,8 @@ class ByPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
-        matching = [prefix for prefix in PUBLIC if scope["path"].startswith(prefix)]
-        if matching:
-            await self._apps[PUBLIC[max(matching, key=len)]](scope, receive, send)
+        if function := function_of(scope["path"], Headers(scope=scope).get("accept")):
+            await self._apps[function](scope, receive, send)
         else:  # Envoy's own answer
             await send({"type": "http.response.start", "status": 404, "headers": []})
             await send({"type": "http.response.body", "body": b""})

@@ -15,6 +15,7 @@ COMMANDS = (
     Lazily("list", "services.list_services", "List your services."),
     Lazily("describe", "services.describe", "Show all about a service, and why it is not ready."),
     Lazily("delete", "services.delete", "Delete a service, its revisions and its URL."),
+    Lazily("logs", "logs.logs", "Show what a service's instances wrote, and write."),
     Lazily("revisions", "revisions.revisions", "List a service's revisions, newest first."),
     Lazily("rollback", "revisions.rollback", "Send all requests to an older revision."),
     Lazily("traffic", "revisions.traffic", "Split a service's requests, or show the split."),

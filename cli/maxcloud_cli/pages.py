@@ -20,7 +20,10 @@ def services_table(services: "Sequence[Service]") -> str:
 
 
 def service_page(
-    service: "Service", revisions: "Sequence[Revision]", events: "Sequence[ServiceEvent]" = ()
+    service: "Service",
+    revisions: "Sequence[Revision]",
+    events: "Sequence[ServiceEvent]" = (),
+    instances: Sequence[str] = (),
 ) -> str:
     """Return everything about one service: a field per line, then traffic, revisions, events."""
     env = [f"{key}={value}" for key, value in service.env_vars.items()]
@@ -36,6 +39,7 @@ def service_page(
         "Command": [_words(service.command) or "the image's own"],
         "Args": [_words(service.args) or "the image's own"],
         "Environment": env or ["none"],
+        "Instances now": list(instances),
         "Instances": [f"{service.min_scale} to {service.max_scale}"],
         "Concurrency": [_concurrency(service.concurrency)],
         "CPU": [service.cpu],

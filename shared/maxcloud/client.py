@@ -14,9 +14,10 @@ MaxCloudError
 and `NotTheAPI`, an APIError, where the answer is none of ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
+from maxcloud import following
 from maxcloud.accounts import (
     AcceptInviteRequest,
     AcceptInviteResponse,
@@ -38,9 +39,12 @@ from maxcloud.connection import (
     NoAnswer,
     NotTheAPI,
 )
-from maxcloud.errors import NotFound
+from maxcloud.errors import NotFound, TooManyRequests, Unavailable
+from maxcloud.following import LogEvent
 from maxcloud.models import (
     DeployRequest,
+    Instance,
+    LogEntry,
     Readiness,
     Request,
     Revision,
@@ -54,7 +58,10 @@ from maxcloud.models import (
 
 __all__ = ["Client", "ConnectionFailed", "InvalidSetting", "NoAnswer", "NotTheAPI"]
 
-_SERVICES, _AUTH = "/api/v1/services", "/api/v1/auth"
+_SERVICES, _LOGS, _AUTH = "/api/v1/services", "/api/v1/logs", "/api/v1/auth"
+
+# For how long a stream that was lost is sought.
+FOLLOW_SECONDS = 300.0
 
 
 class Client(Connection):
@@ -113,6 +120,46 @@ class Client(Connection):
         body = TrafficRequest.model_construct(list(shares)).model_dump_json(exclude_none=True)
         path = _service_path(id_or_name) + "/traffic"
         return self._read(Service, self._send("PUT", path, body, _if_match(if_match)))
+
+    def stream_logs(
+        self,
+        id_or_name: str,
+        follow: bool = False,
+        tail: int | None = None,
+        since: str | None = None,
+        revision: str | None = None,
+    ) -> Iterator[LogEntry]:
+        """Yield what a service's instances wrote, by time; with `follow` also what they write.
+
+        The last 100 lines, or `tail`; `since` is a duration such as "10m" or a time in RFC 3339.
+        A connection that is lost is made again, and nothing comes twice.
+        """
+        for event in self.log_events(id_or_name, follow, tail, since, revision):
+            if isinstance(event, LogEntry):
+                yield event
+
+    def log_events(
+        self,
+        id_or_name: str,
+        follow: bool = False,
+        tail: int | None = None,
+        since: str | None = None,
+        revision: str | None = None,
+    ) -> Iterator[LogEvent]:
+        """Yield the same, and the instances as they come and go, and that a connection is lost."""
+        asked = {"tail": tail, "since": since, "revision": revision}
+        query = {name: str(value) for name, value in asked.items() if value is not None}
+        query |= {"follow": "true"} if follow else {}
+        at_first = (NoAnswer, Unavailable, TooManyRequests)
+        later = (ConnectionFailed, Unavailable, TooManyRequests)
+        return following.follow(
+            lambda last_id: self._events(_below(_LOGS, id_or_name, "service"), query, last_id),
+            *(at_first, later, FOLLOW_SECONDS if follow else self._timeout),
+        )
+
+    def instances(self, id_or_name: str) -> list[Instance]:
+        """Return a service's instances of now."""
+        return [each for each in self.log_events(id_or_name, tail=0) if isinstance(each, Instance)]
 
     def register(self, request: RegisterRequest) -> RegisterResponse:
         """Make an organisation; EmailTaken and OrganizationTaken when somebody has the name."""

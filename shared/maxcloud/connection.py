@@ -5,8 +5,10 @@ Errors are drawn in `client.py`, which callers import them from.
 
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -15,11 +17,17 @@ from maxcloud import __version__
 from maxcloud.errors import APIError, MaxCloudError, Unavailable
 from maxcloud.models import ErrorBody
 
+if TYPE_CHECKING:
+    from httpx_sse import ServerSentEvent
+
 # Between the attempts of what may be sent again: long enough for a function's cold start or a
 # gateway's reload.
 _PAUSES = (0.1, 0.3, 0.9)
 _GATEWAY_TROUBLE = frozenset({502, 503, 504})
 _IDEMPOTENCY_KEY = "Idempotency-Key"
+
+# How long a stream may be silent: it says something every 15 seconds.
+SILENT_SECONDS = 45.0
 
 _Kind = TypeVar("_Kind")
 
@@ -137,8 +145,36 @@ class Connection:
         """
         sent = ({} if body is None else {"Content-Type": "application/json"}) | (headers or {})
         limit = max(seconds, 0.001)
-        try:
+        with self._translated():
             return self._http.request(method, path, content=body, headers=sent, timeout=limit)
+
+    @contextmanager
+    def _events(
+        self, path: str, query: dict[str, str], last_id: str
+    ) -> Iterator[Iterator["ServerSentEvent"]]:
+        """Yield the events of a stream, after the one of this id."""
+        # Of all calls one reads events.
+        from httpx_sse import EventSource, SSEError
+
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+        limit = httpx.Timeout(self._timeout, read=max(self._timeout, SILENT_SECONDS))
+        with (
+            self._translated(),
+            self._http.stream("GET", path, params=query, headers=headers, timeout=limit) as answer,
+        ):
+            if not answer.is_success:
+                answer.read()
+                raise self._refusal(answer)
+            try:
+                yield EventSource(answer).iter_sse()
+            except (SSEError, ValidationError) as error:
+                raise self._not_understood(answer) from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise the errors of httpx as ours."""
+        try:
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise ConnectionFailed(f"cannot connect to API server at {self.base_url}") from error
         except httpx.TimeoutException as error:
@@ -152,12 +188,15 @@ class Connection:
         try:
             return TypeAdapter(kind).validate_json(answer.content)
         except ValidationError as error:
-            said = "is not an answer that this version of maxcloud understands"
-            raise NotTheAPI(
-                f"what {self.base_url} sent for {answer.url.path} {said}",
-                status_code=answer.status_code,
-                request_id=answer.headers.get("X-Request-Id"),
-            ) from error
+            raise self._not_understood(answer) from error
+
+    def _not_understood(self, answer: httpx.Response) -> NotTheAPI:
+        said = "is not an answer that this version of maxcloud understands"
+        return NotTheAPI(
+            f"what {self.base_url} sent for {answer.url.path} {said}",
+            status_code=answer.status_code,
+            request_id=answer.headers.get("X-Request-Id"),
+        )
 
     def _refusal(self, answer: httpx.Response) -> APIError:
         """Return the error that an answer other than 2xx is."""

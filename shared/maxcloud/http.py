@@ -228,7 +228,7 @@ async def _serve(call: Call, route: Route) -> Response:
         log.org_id.set(str(call.identity.org_id))
         auth.require(call.identity, route.role, call.config)
         call.later.add_task(auth.note_use, call.identity, call.db)
-    wire.require_acceptable(call.request)
+    wire.require_acceptable(call.request, route.media)
     asked = await route.read(call.request)
     key = idempotency.read_key(call.request) if route.takes_key else None
     if key is None:

@@ -78,7 +78,9 @@ def describe(apis: Iterable[Api]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for function, route in sorted(routes, key=lambda pair: (pair[1].path, pair[1].method)):
         operation = _operation(function, route, schemas)
-        paths.setdefault(route.path, {})[route.method.lower()] = operation
+        there = paths.setdefault(route.path, {}).setdefault(route.method.lower(), operation)
+        # Two functions answer one path by what a caller accepts.
+        there["responses"] |= operation["responses"]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -138,6 +140,9 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         found.append({"name": idempotency.HEADER, "in": "header", **_IDEMPOTENCY_KEY})
     if route.pages:
         found += [{"name": name, "in": "query", **_PAGE[name]} for name in pages.PARAMETERS]
+    if route.query:
+        described = route.query.model_json_schema()["properties"]
+        found += [{"name": name, "in": "query", "schema": described[name]} for name in described]
     return found
 
 
@@ -152,17 +157,32 @@ def _answer(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         headers[idempotency.REPLAYED] = _REPLAYED
     if headers:
         answer["headers"] = headers
-    if route.answer is type(None):
+    if route.answer is type(None) or route.media is None:
         return answer
     schema: dict[str, Any] = {"type": "object"}
-    if route.answer is HTMLResponse:
-        return {**answer, "content": {"text/html": {"schema": {"type": "string"}}}}
-    if not (isinstance(route.answer, type) and issubclass(route.answer, Response)):
+    if events := getattr(route.answer, "events", None):
+        schema = _event(events, schemas)
+    elif route.answer is HTMLResponse:
+        schema = {"type": "string"}
+    elif not (isinstance(route.answer, type) and issubclass(route.answer, Response)):
         schema = TypeAdapter(route.answer).json_schema(ref_template=_REFS, mode="serialization")
         schemas.update(schema.pop("$defs", {}))
         if name := schema.get("title"):
             schemas[name], schema = schema, {"$ref": _REFS.format(model=name)}
-    return {**answer, "content": {"application/json": {"schema": schema}}}
+    return {**answer, "content": {route.media: {"schema": schema}}}
+
+
+def _event(events: dict[str, type[BaseModel]], schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of each event of a stream; what is none of these carries nothing."""
+    for model in events.values():
+        found = model.model_json_schema(ref_template=_REFS, mode="serialization")
+        schemas.update(found.pop("$defs", {}))
+        schemas[model.__name__] = found
+    carried: list[Any] = [{"$ref": _REFS.format(model=each.__name__)} for each in events.values()]
+    carried.append({"const": {}})
+    data = {"contentMediaType": "application/json", "contentSchema": {"anyOf": carried}}
+    text = {"type": "string"}
+    return {"type": "object", "properties": {"event": text, "id": text, "data": text | data}}
 
 
 def _refusal() -> dict[str, Any]:

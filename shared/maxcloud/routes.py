@@ -2,7 +2,7 @@
 
 A handler takes a Call and what else its signature asks for. A parameter `if_match` is the
 generation that the caller wants to change, `page` the part of a list that is wanted (as `Page[type
-of its key]`), and any other one the body, as its model.
+of its key]`), `query` the query as a model, and any other one the body, as its model.
 """
 
 import typing
@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from maxcloud import wire
 from maxcloud.models import Role
@@ -20,7 +21,7 @@ from maxcloud.pages import Pages
 
 Handler = Callable[..., Awaitable[object]]
 
-_BESIDE_THE_BODY = frozenset({"if_match", "page"})
+_BESIDE_THE_BODY = frozenset({"if_match", "page", "query"})
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Route:
         models = [hint for name, hint in self.asks.items() if name not in _BESIDE_THE_BODY]
         return models[0] if models else None
 
+    @property
+    def query(self) -> type[BaseModel] | None:
+        """The model of the query."""
+        return self.asks.get("query")
+
     @cached_property
     def pages(self) -> Pages[Any] | None:
         """How the pages of this list are asked for; None for what is no list."""
@@ -59,6 +65,15 @@ class Route:
     def answer(self) -> Any:
         """The annotation of what the handler returns."""
         return typing.get_type_hints(self.handler)["return"]
+
+    @cached_property
+    def media(self) -> str | None:
+        """The type of what is answered; None where it is headers alone."""
+        if not (isinstance(self.answer, type) and issubclass(self.answer, Response)):
+            return "application/json"
+        if issubclass(self.answer, RedirectResponse):
+            return None
+        return self.answer.media_type or "application/json"
 
     @property
     def takes_key(self) -> bool:
@@ -81,6 +96,8 @@ class Route:
                 found[name] = wire.if_match(request)
             elif name == "page" and self.pages:
                 found[name] = self.pages.asked(request.query_params)
+            elif name == "query":
+                found[name] = wire.read_query(request, hint)
             else:
                 found[name] = await wire.read_json(request, hint)
         return found

@@ -31,6 +31,7 @@ _SENTENCES = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
     "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
     "string_type": "must be text",
     "list_type": "must be a list",
     "dict_type": "must be an object",
@@ -55,12 +56,24 @@ def valid_request_id(sent: str | None) -> str:
     return sent if sent and _REQUEST_ID.match(sent) else str(uuid.uuid4())
 
 
-def require_acceptable(request: Request) -> None:
-    """Raise NotAcceptable when the caller does not take JSON."""
+def require_acceptable(request: Request, media: str | None) -> None:
+    """Raise NotAcceptable when the caller does not take this type; None is no type."""
     accepted = ",".join(request.headers.getlist("accept")) or "*/*"
     types = {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
-    if not types & {"*/*", "application/*", "application/json"}:
-        raise errors.NotAcceptable("the answer is application/json: accept that")
+    if media and not types & {"*/*", f"{media.partition('/')[0]}/*", media}:
+        raise errors.NotAcceptable(f"the answer is {media}: accept that")
+
+
+def read_query(request: Request, model: type[Body]) -> Body:
+    """Return the query as a model; raises InvalidField for the first rule that is broken."""
+    sent = request.query_params
+    for name in sent:
+        if len(sent.getlist(name)) > 1:
+            raise errors.InvalidField(f"{name[:100]} must be given once", field=name[:100])
+    try:
+        return model.model_validate(dict(sent))
+    except ValidationError as error:
+        raise _first_mistake(error) from error
 
 
 def etag(generation: int) -> str:

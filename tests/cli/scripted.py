@@ -176,3 +176,35 @@ def revision(number: int, **changes: Any) -> dict[str, Any]:
         "created_by": "ada@example.com",
         **changes,
     }
+
+
+def stream(*events: tuple[str, Any], after: threading.Event | None = None) -> Answer:
+    """A stream of logs with these events, numbered by their ids; it is cut after the last."""
+    written = "".join(
+        f"id: {number}\nevent: {event}\ndata: {json.dumps(data)}\n\n"
+        for number, (event, data) in enumerate(events, start=1)
+    )
+    return Answer(200, written, {"Content-Type": "text/event-stream"}, after=after)
+
+
+def line(message: str, short: str = "abcde", revision: str = "shop-00001") -> tuple[str, Any]:
+    """An event of a stream: a line."""
+    entry = {
+        "timestamp": datetime(2026, 11, 22, 12, tzinfo=UTC).isoformat(),
+        "message": message,
+        "stream": "stdout",
+        "revision": revision,
+        "instance": f"{revision}-{short}",
+    }
+    return "log", entry
+
+
+def instance(
+    short: str = "abcde", state: str = "ready", revision: str = "shop-00001"
+) -> tuple[str, Any]:
+    """An event of a stream: where an instance stands."""
+    return "instance", {"name": f"{revision}-{short}", "revision": revision, "state": state}
+
+
+END: tuple[str, Any] = ("end", {})
+FAREWELL: tuple[str, Any] = ("farewell", {})

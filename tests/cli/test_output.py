@@ -36,7 +36,8 @@ def test_a_page_tells_all_of_a_service() -> None:
         concurrency=0,
     )
     revisions = [scripted.revision(2), scripted.revision(1, traffic=100)]
-    page = service_page(broken, [Revision.model_validate(each) for each in revisions])
+    models = [Revision.model_validate(each) for each in revisions]
+    page = service_page(broken, models, (), ["2 ready (shop-00002)", "1 stopping (shop-00001)"])
     lines = page.splitlines()
     for line in [
         "Status:           failed (serving shop-00001)",
@@ -46,6 +47,8 @@ def test_a_page_tells_all_of_a_service() -> None:
         'Command:          ["sh", "-c", "a, b"]',
         "Environment:      A=1",
         "                  B=2",
+        "Instances now:    2 ready (shop-00002)",
+        "                  1 stopping (shop-00001)",
         "Concurrency:      no limit",
         "Created:          2026-11-22 12:00:00 UTC",
         "latest      100 %",

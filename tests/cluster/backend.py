@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from tests.cluster import images, registry
-from tests.cluster.environment import GATEWAY, REGISTRY, kubectl
+from tests.cluster.environment import GATEWAY, REGISTRY, SYSTEM_NAMESPACE, kubectl
 
 NAMESPACE = "default"
 """Where DEV_MODE's organisation lives."""
@@ -43,6 +46,25 @@ class Cluster:
         """Count the pods that are not on their way out."""
         pods = self._items("pods", service)
         return sum("deletionTimestamp" not in pod["metadata"] for pod in pods)
+
+    def memory(self, function: str) -> list[int]:
+        """Look at the processes of this machine, which is the cluster's one node."""
+        label = f"serving.knative.dev/service={function}"
+        pods = json.loads(kubectl("get", "pods", "-n", SYSTEM_NAMESPACE, "-l", label, "-o", "json"))
+        containers = [
+            status["containerID"].partition("://")[2]
+            for pod in pods["items"]
+            if "deletionTimestamp" not in pod["metadata"]
+            for status in pod["status"].get("containerStatuses", [])
+            if status["name"] == "user-container" and "running" in status["state"]
+        ]
+        sizes = []
+        for process in psutil.process_iter():
+            with suppress(OSError, psutil.NoSuchProcess):
+                groups = Path(f"/proc/{process.pid}/cgroup").read_text(encoding="utf-8")
+                if any(container in groups for container in containers):
+                    sizes.append(process.memory_info().rss)
+        return sizes
 
     def left_behind(self, service: str) -> list[str]:
         """Return every object of the namespace that carries the service's label or name."""

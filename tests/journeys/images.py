@@ -44,12 +44,26 @@ trap 'exit 0' TERM
 wait
 """
 
+# Serves too, and counts the lines it writes; the last one says how many there were.
+COUNT = """#!/bin/sh
+i=0
+trap 'echo "$i in all"; exit 0' TERM
+/bin/busybox httpd -f -p "${PORT:-80}" -h /www &
+while :; do
+  i=$((i + 1))
+  echo "line $i $TEXT"
+  sleep "${PAUSE:-0.1}"
+done
+"""
+COUNTING = ("/bin/sh", "/count")
+
 
 def web(archive: Path, *, page: str, command: tuple[str, ...] = ("/bin/sh", "/serve")) -> Path:
     """Write the archive of a web server that answers `page`; it runs as root, EXPOSE 80."""
     files = {
         "bin/busybox": BUSYBOX.read_bytes(),
         "serve": SERVE.encode(),
+        "count": COUNT.encode(),
         "www/index.html": page.encode(),
         "www/cgi-bin/env": ENV_PAGE.encode(),
         "www/cgi-bin/sleep": SLEEP_PAGE.encode(),

@@ -33,6 +33,9 @@ class Backend(Protocol):
     def instances(self, service: str) -> int:
         """Return how many instances of a service run now."""
 
+    def memory(self, function: str) -> list[int]:
+        """Return the resident bytes of each instance of one of the platform's functions."""
+
     def left_behind(self, service: str) -> list[str]:
         """Return what the cluster still has of a service."""
 
@@ -98,8 +101,10 @@ class Platform:
         command = [str(MAXCLOUD), "--api-url", self.backend.api_url, *arguments]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
-            yield Deploying(process)
-            process.terminate()
+            try:
+                yield Deploying(process)
+            finally:
+                process.terminate()
 
     def url(self, name: str) -> str:
         """Return the URL that a service of this name has."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -97,6 +98,16 @@ class Engine:
         label = f"serving.knative.dev/service={service}"
         pods = self.kubernetes("GET", f"{CORE}/pods", params={"labelSelector": label})["items"]
         return sum("deletionTimestamp" not in pod["metadata"] for pod in pods)
+
+    def memory(self, function: str) -> list[int]:
+        """Look at the engine's processes."""
+        assert self.process is not None
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [
+            child.memory_info().rss
+            for child in children
+            if child.environ().get("FUNCTION_TARGET") == function
+        ]
 
     def left_behind(self, service: str) -> list[str]:
         """Return every object of the namespace that carries the service's label or name."""

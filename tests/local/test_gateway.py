@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 ROUTE = Path(__file__).parents[2] / "deploy" / "base" / "route.yaml"
 
-FUNCTIONS = ("health", "services")
+FUNCTIONS = ("health", "logs", "services")
 
 
 def ingress(host: str = "localhost") -> dict[str, Any]:
@@ -90,6 +90,27 @@ async def front(functions: Iterable[str] = FUNCTIONS) -> AsyncIterator[Front]:
 async def test_the_longest_prefix_wins(path: str, function: str, host: str) -> None:
     async with front() as door:
         assert await door.ask(host, path) == (200, function)
+
+
+@pytest.mark.parametrize(
+    ("path", "accepted", "function"),
+    [
+        ("/api/v1/services/x/logs", ["text/event-stream"], "logs"),
+        ("/api/v1/services/x/logs", ["text/event-stream, */*"], "services"),
+        ("/api/v1/services/x/logs", ["text/event-stream", "*/*"], "services"),
+        ("/api/v1/services/x/logs", ["TEXT/event-stream"], "services"),
+        ("/api/v1/logs/x", ["text/event-stream"], "logs"),
+        ("/api/v1/version", ["text/event-stream"], "health"),
+    ],
+)
+async def test_a_header_that_fits_exactly_leads_elsewhere(
+    path: str, accepted: list[str], function: str
+) -> None:
+    async with front() as door:
+        headers = [("Host", "localhost"), *(("Accept", each) for each in accepted)]
+        url = f"http://127.0.0.1:{door.port}{path}"
+        async with aiohttp.ClientSession() as client, client.get(url, headers=headers) as answer:
+            assert await answer.text() == function
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/v1/", "/api/v2/services", "//healthz"])

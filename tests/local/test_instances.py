@@ -82,7 +82,7 @@ async def test_its_life(here: Nursery) -> None:
 
 
 async def _all(log: Log) -> list[str]:
-    return [line.text async for line in log.read(follow=True)]
+    return [line.text async for lines in log.read(follow=True) for line in lines]
 
 
 async def test_a_crash_is_told_after_the_second_time(here: Nursery, tmp_path: Path) -> None:

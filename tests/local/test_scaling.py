@@ -15,6 +15,9 @@ def rule(**changes: float) -> Rule:
     [
         ({}, {}, rule()),
         ({"containerConcurrency": 10}, {}, rule(concurrency=10, target=7)),
+        ({}, {SCALE + "target": "300"}, rule(target=210)),
+        ({"containerConcurrency": 10}, {SCALE + "target": "5"}, rule(concurrency=10, target=3.5)),
+        ({"containerConcurrency": 10}, {SCALE + "target": "50"}, rule(concurrency=10, target=7)),
         ({}, {SCALE + "min-scale": "2"}, rule(least=2, first=2)),
         ({}, {SCALE + "max-scale": "3"}, rule(most=3)),
         ({}, {SCALE + "initial-scale": "0"}, rule(first=0)),

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from maxcloud_local.kinds import POD, SERVICE
+from maxcloud_local.kubernetes.podlogs import CRI_LOG
 from maxcloud_local.store import CHANGES_KEPT
 from tests.local.apiserver import CORE, DEADLINE, KSVCS, ApiServer, an_object, running_api
 
@@ -174,6 +175,23 @@ async def test_logs_of_a_pod_are_read_in_part(api: ApiServer) -> None:
     async with api.client.get(LOG, params={"timestamps": "true", "tailLines": "3"}) as answer:
         time, said = (await answer.content.readline()).split(b" ")
     assert (len(time), time[-1:], said) == (len("2026-01-01T00:00:00.000000000Z"), b"Z", b"one\n")
+
+
+async def test_a_log_names_its_streams_to_who_accepts_that(api: ApiServer) -> None:
+    api.store.create(POD, an_object(POD, "hello-1", spec={"containers": [{"name": "c"}]}))
+    log = api.logs.open("default", "hello-1")
+    log.write("stdout", "one")
+    log.write("stderr", "two")
+    headers = {"Accept": f"{CRI_LOG}, */*"}
+    query = {"timestamps": "true"}
+    async with api.client.get(LOG, headers=headers, params=query) as answer:
+        assert answer.headers["Content-Type"] == CRI_LOG
+        first, second = (await answer.text()).splitlines()
+    assert (first.split(" ")[1:], second.split(" ")[1:]) == (
+        ["stdout", "F", "one"],
+        ["stderr", "F", "two"],
+    )
+    assert first < second, "no two have the same time"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from maxcloud.knative.isolation import is_whole, key_of, objects, path_of, repla
 from maxcloud.knative.manifests import Manifest, Occupied
 
 ORG, OTHER, HOME = UUID(int=2), UUID(int=3), "mc-org-2"
-NAMESPACE, ACCOUNT, LIMITS, QUOTA, POLICY = objects(ORG, HOME)
-ALL = [NAMESPACE, ACCOUNT, LIMITS, QUOTA, POLICY]
+NAMESPACE, ACCOUNT, LIMITS, QUOTA, POLICY, LOGS = objects(ORG, HOME)
+ALL = [NAMESPACE, ACCOUNT, LIMITS, QUOTA, POLICY, LOGS]
 
 
 def test_a_namespace_lets_root_images_run_and_nothing_worse() -> None:
@@ -63,6 +63,13 @@ def test_what_it_reaches_is_names_public_urls_and_the_internet() -> None:
     assert [port["port"] for port in gateway["ports"]] == [8080, 8443]
     kept_out = {net for to in internet["to"] for net in to["ipBlock"]["except"]}
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= kept_out
+
+
+def test_its_logs_can_be_read_by_the_one_function() -> None:
+    assert LOGS["roleRef"]["name"] == LOGS["metadata"]["name"] == "mc-logs"
+    assert LOGS["subjects"] == [
+        {"kind": "ServiceAccount", "name": "logs", "namespace": "mc-system"}
+    ]
 
 
 def test_each_object_has_a_path() -> None:

@@ -68,7 +68,8 @@ def test_every_list_comes_in_pages(route: Route) -> None:
     assert (get_origin(route.answer) is list) == (route.pages is not None)
     operation = WRITTEN["paths"][route.path][route.method.lower()]
     asked = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
-    assert asked == (set(PARAMETERS) if route.pages else set())
+    query = set(route.query.model_fields) if route.query else set()
+    assert asked == (set(PARAMETERS) if route.pages else query)
     sent = operation["responses"][str(route.status)].get("headers", {})
     assert ("Link" in sent) == (route.pages is not None)
 

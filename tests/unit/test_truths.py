@@ -6,17 +6,22 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
 
-from maxcloud import events, names, openapi
+from maxcloud import connection, events, names, openapi, runtime
 from maxcloud.http import Api
-from maxcloud.knative import isolation
+from maxcloud.knative import isolation, pods
 from maxcloud.models import ServiceHint
-from tests.conftest import FUNCTIONS, PUBLIC
+from maxcloud_local import kinds
+from maxcloud_local.instances import pods as instances
+from maxcloud_local.kubernetes import podlogs
+from tests.conftest import ACCEPTED, FUNCTIONS, PUBLIC, STREAMS, function_of
 
 ROOT = Path(__file__).parents[2]
+LOCAL = ROOT / "deploy" / "overlays" / "local"
 BASE, EVENTING = ROOT / "deploy" / "base", ROOT / "eventing"
 NAMES = sorted(path.stem for path in FUNCTIONS.glob("*.py"))
 APIS = {api.function: api for api in openapi.load(FUNCTIONS)}
@@ -41,19 +46,32 @@ def entries() -> list[dict[str, Any]]:
     return found
 
 
-def test_the_ingress_leads_each_path_to_its_function() -> None:
-    led = {entry["path"]: entry["rewriteHost"] for entry in entries()}
-    assert led == {
-        path: f"{function}.mc-system.svc.cluster.local" for path, function in PUBLIC.items()
+def led(found: list[dict[str, Any]]) -> dict[str, str]:
+    return {
+        each["path"]: each["rewriteHost"].removesuffix(".mc-system.svc.cluster.local")
+        for each in found
     }
+
+
+def test_the_ingress_leads_each_path_to_its_function() -> None:
+    assert led([entry for entry in entries() if "headers" not in entry]) == PUBLIC
+
+
+def test_the_ingress_leads_who_accepts_events_alone_to_where_they_are() -> None:
+    matching = [entry for entry in entries() if "headers" in entry]
+    assert led(matching) == STREAMS
+    for entry in matching:
+        assert entry["headers"] == {"accept": {"exact": ACCEPTED}}
 
 
 def test_a_longer_path_stands_before_its_prefix_and_none_is_the_root() -> None:
     paths = [entry["path"] for entry in entries()]
     assert "/healthz" in paths
     assert "/" not in paths
-    for position, path in enumerate(paths):
-        assert not any(path.startswith(earlier) for earlier in paths[:position])
+    for position, entry in enumerate(entries()):
+        for earlier in entries()[:position]:
+            is_the_same = earlier["path"] == entry["path"] and "headers" in earlier
+            assert is_the_same or not entry["path"].startswith(earlier["path"])
 
 
 def test_every_path_goes_through_one_service_and_says_who_connected() -> None:
@@ -67,9 +85,7 @@ def test_every_path_goes_through_one_service_and_says_who_connected() -> None:
 @pytest.mark.parametrize("function", NAMES)
 def test_each_route_is_reached_by_the_longest_prefix(function: str) -> None:
     for route in APIS[function].routes:
-        matching = [prefix for prefix in PUBLIC if route.path.startswith(prefix)]
-        assert matching, route.path
-        assert PUBLIC[max(matching, key=len)] == function
+        assert function in {function_of(route.path), function_of(route.path, ACCEPTED)}
         assert route.path in openapi.document()["paths"]
 
 
@@ -202,8 +218,8 @@ def test_every_file_of_events_is_applied() -> None:
 # Functions: functions/*.py, deploy/base/functions, access.yaml, names.py
 
 API_ROLE, WORKER_ROLE = "api-url", "worker-url"
-DATABASE_ROLE = dict.fromkeys(("auth", "health", "invites", "services"), API_ROLE)
-ACCOUNT = dict.fromkeys((*DATABASE_ROLE, "mailer"), "function")
+DATABASE_ROLE = dict.fromkeys(("auth", "health", "invites", "logs", "services"), API_ROLE)
+ACCOUNT = dict.fromkeys(("auth", "health", "invites", "mailer", "services"), "function")
 
 
 @pytest.mark.parametrize("function", NAMES)
@@ -241,7 +257,7 @@ def test_every_function_is_applied_and_its_name_is_no_tenants() -> None:
 
 def rights(account: str) -> dict[tuple[str, str], set[str]]:
     """The verbs that an account has, by API group and resource."""
-    objects = documents(BASE / "access.yaml")
+    objects = [*documents(BASE / "access.yaml"), *documents(LOCAL / "logs.yaml")]
     found: dict[tuple[str, str], set[str]] = {}
     for binding in objects:
         if not binding["kind"].endswith("Binding"):
@@ -259,7 +275,7 @@ def rights(account: str) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-# What each function of knative/cluster.py asks of the API.
+# What each function of knative/cluster.py and pods.py asks of the API.
 CALLS: dict[str, tuple[tuple[str, str], str]] = {
     "get_service": (("serving.knative.dev", "services"), "get"),
     "get_revision": (("serving.knative.dev", "revisions"), "get"),
@@ -268,25 +284,37 @@ CALLS: dict[str, tuple[tuple[str, str], str]] = {
     "replace_service": (("serving.knative.dev", "services"), "update"),
     "delete_service": (("serving.knative.dev", "services"), "delete"),
     "managed_services": (("serving.knative.dev", "services"), "list"),
+    "list": (("", "pods"), "list"),
+    "watch": (("", "pods"), "watch"),
+    "log": (("", "pods/log"), "get"),
 }
 CALLS_FOR_EACH_OF_A_NAMESPACE = {
     "isolate": {"get", "create", "update"},
     "isolating_objects": {"list"},
 }
+RBAC = "rbac.authorization.k8s.io"
 OF_A_NAMESPACE = {
     (path.split("/")[2] if path.startswith("/apis") else "", path.rpartition("/")[2])
     for path in isolation.RESOURCES.values()
 }
 
+# The packages that are one function's alone.
+PACKAGES = {"logs": ROOT / "shared" / "maxcloud" / "logs"}
+
 
 @pytest.mark.parametrize("function", NAMES)
 def test_a_function_has_the_rights_that_its_code_uses_and_no_others(function: str) -> None:
-    code = (FUNCTIONS / f"{function}.py").read_text(encoding="utf-8")
+    files = [FUNCTIONS / f"{function}.py"]
+    files += PACKAGES[function].glob("*.py") if function in PACKAGES else []
     used: dict[tuple[str, str], set[str]] = {}
-    for call in re.findall(r"\bcluster\.([a-z_]+)\(", code):
+    code = "".join(path.read_text(encoding="utf-8") for path in files)
+    for call in re.findall(r"\b(?:cluster|pods)\.([a-z_]+)\(", code):
         if verbs := CALLS_FOR_EACH_OF_A_NAMESPACE.get(call):
             for resource in OF_A_NAMESPACE:
                 used.setdefault(resource, set()).update(verbs)
+            if call == "isolate":
+                # Who binds a role must have all its rights, or be let bind it.
+                used[RBAC, "clusterroles"] = {"bind"}
         else:
             resource, verb = CALLS[call]
             used.setdefault(resource, set()).add(verb)
@@ -296,13 +324,46 @@ def test_a_function_has_the_rights_that_its_code_uses_and_no_others(function: st
 def test_no_right_is_bound_to_all_and_no_account_is_unknown() -> None:
     objects = documents(BASE / "access.yaml")
     accounts = {each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"}
-    assert accounts == {"function", "reconcile", "status", "service-watcher"}
+    assert accounts == {"function", "logs", "reconcile", "status", "service-watcher"}
     for each in objects:
         for subject in each.get("subjects", []):
             assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "mc-system")
             assert subject["name"] in accounts
         for rule in each.get("rules", []):
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+
+
+def test_logs_are_read_in_the_organisations_namespace_alone() -> None:
+    names = {
+        each["roleRef"]["name"] for each in documents(BASE / "access.yaml") if "roleRef" in each
+    }
+    assert "mc-logs" not in names
+    [binding] = documents(LOCAL / "logs.yaml")
+    namespace = binding["metadata"]["namespace"]
+    [elsewhere] = [
+        each for each in isolation.objects(UUID(int=0), namespace) if each["kind"] == "RoleBinding"
+    ]
+    del elsewhere["metadata"]["labels"]
+    assert binding == elsewhere
+    [kustomization] = documents(LOCAL / "kustomization.yaml")
+    literals = kustomization["configMapGenerator"][0]["literals"]
+    assert f"KNATIVE_NAMESPACE={namespace}" in literals
+
+
+def test_the_engine_has_the_words_that_logs_are_read_with() -> None:
+    assert (pods.CRI_LOG, pods.CONTAINER) == (podlogs.CRI_LOG, instances.CONTAINER)
+    assert pods.SERVICE_LABEL == kinds.SERVICE_LABEL
+
+
+def test_a_stream_ends_before_it_is_cut_and_is_never_silent_for_too_long() -> None:
+    settings = APIS["logs"].routes[0].handler.__globals__
+    farewell = settings["FAREWELL_SECONDS"]
+    [ksvc] = documents(BASE / "functions" / "logs.yaml")
+    spec = ksvc["spec"]["template"]["spec"]
+    assert spec["timeoutSeconds"] > settings["STREAM_SECONDS"] + farewell
+    assert spec["containerConcurrency"] == 0
+    assert farewell < runtime.DRAIN_SECONDS
+    assert 2 * settings["PING_SECONDS"] < connection.SILENT_SECONDS
 
 
 def test_the_account_without_rights_gets_no_token() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maxcloud_cli import output, pages, request
+from maxcloud_cli.instances import Look, in_words
 from maxcloud_cli.progress import Progress, Step
 from maxcloud_cli.routing import Routing, checked_tag
 from maxcloud_cli.settings import Settings, with_settings
@@ -149,18 +150,22 @@ def list_services(settings: Settings) -> None:
 def describe(settings: Settings, service: SERVICE) -> None:
     """Show all about a service, and why it is not ready."""
     with settings.client() as client:
-        found = client.get_service(service)
         if settings.quiet and settings.output is output.Format.TABLE:
-            output.result(found.url)
+            output.result(client.get_service(service).url)
             return
+        look = Look(settings, service)
+        found = client.get_service(service)
         revisions = client.revisions(str(found.id))
         events = _events(client, found)
+    instances = look.result()
     if settings.output is output.Format.TABLE:
-        output.result(pages.service_page(found, revisions, events))
+        output.result(pages.service_page(found, revisions, events, in_words(instances)))
         return
     data = found.model_dump(mode="json")
     data["revisions"] = [revision.model_dump(mode="json") for revision in revisions]
     data["events"] = [event.model_dump(mode="json") for event in events]
+    # None where nobody knows.
+    data["instances"] = instances and [each.model_dump(mode="json") for each in instances]
     output.result(output.as_data(data, settings.output))
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 LINES_KEPT = 5_000
 
@@ -28,8 +28,11 @@ class Log:
         self._news = asyncio.Event()
 
     def write(self, stream: str, text: str) -> None:
-        """Keep a line, without its line break, as written now."""
-        self._lines.append(Line(datetime.now(UTC), stream, text))
+        """Keep a line, without its line break, as written now; no two have the same time."""
+        now = datetime.now(UTC)
+        if self._lines:
+            now = max(now, self._lines[-1].time + timedelta(microseconds=1))
+        self._lines.append(Line(now, stream, text))
         self._written += 1
         self._wake()
 
@@ -44,18 +47,17 @@ class Log:
 
     async def read(
         self, *, follow: bool = False, tail: int | None = None, since: datetime | None = None
-    ) -> AsyncIterator[Line]:
+    ) -> AsyncIterator[list[Line]]:
         """Yield the lines kept, the last `tail` of them, then with `follow` the new ones."""
         kept = [line for line in self._lines if since is None or line.time >= since]
         position = self._written
-        for line in kept if tail is None else kept[max(0, len(kept) - tail) :]:
-            yield line
+        yield kept if tail is None else kept[max(0, len(kept) - tail) :]
         while follow:
             news = self._news
             missed = min(self._written - position, len(self._lines))
             position = self._written
-            for line in self.last(missed):
-                yield line
+            if missed:
+                yield self.last(missed)
             if position != self._written:
                 continue
             if self._ended:

@@ -1,4 +1,4 @@
-"""The Kubernetes API: the only file that talks to it.
+"""The Kubernetes API, for all but logs: those are read in `pods.py`.
 
 Objects are plain dicts (typed models drop fields they do not know). The client is synchronous,
 which costs half the import time of the asynchronous one, so each call runs in a thread.

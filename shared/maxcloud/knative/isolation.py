@@ -13,6 +13,9 @@ from maxcloud.knative.manifests import MANAGED, ORG, Manifest, Occupied, contain
 
 OURS = "maxcloud"
 
+# The cluster role of the function `logs`, deploy/base/access.yaml: bound here, not everywhere.
+LOGS = "mc-logs"
+
 # Where each kind of object stands in the API; the namespace itself first, for all others need it.
 RESOURCES = {
     "Namespace": "/api/v1/namespaces",
@@ -20,6 +23,7 @@ RESOURCES = {
     "LimitRange": "/api/v1/limitranges",
     "ResourceQuota": "/api/v1/resourcequotas",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/rolebindings",
 }
 
 # Knative: activator and queue-proxy, with TLS between them, and the queue-proxy's metrics.
@@ -51,6 +55,7 @@ def objects(org_id: UUID, namespace: str) -> list[Manifest]:
         _object("LimitRange", org_id, OURS, namespace, spec={"limits": [_LIMITS]}),
         _object("ResourceQuota", org_id, OURS, namespace, spec={"hard": _QUOTA}),
         _object("NetworkPolicy", org_id, OURS, namespace, spec=_policy()),
+        _object("RoleBinding", org_id, LOGS, namespace, **_LOGS_ARE_READ),
     ]
 
 
@@ -111,6 +116,11 @@ def _object(
         **body,
     }
 
+
+_LOGS_ARE_READ: Manifest = {
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": LOGS},
+    "subjects": [{"kind": "ServiceAccount", "name": "logs", "namespace": "mc-system"}],
+}
 
 _POD_SECURITY = {"pod-security.kubernetes.io/enforce": "baseline"}
 

@@ -39,16 +39,31 @@ _no_log.setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """One line of an Ingress: requests below `prefix` go to a Knative Service."""
+    """One line of an Ingress: requests below `prefix` go to a Knative Service.
+
+    `wanted` are headers that must have exactly these values, `headers` those that are added.
+    """
 
     prefix: str
+    wanted: dict[str, str]
     namespace: str
     service: str
     headers: dict[str, str]
 
+    def takes(self, request: web.Request) -> bool:
+        """Tell whether a request goes here."""
+        if not request.rel_url.raw_path.startswith(self.prefix):
+            return False
+        sent = request.headers
+        # Envoy compares several headers of a name as one.
+        return all(",".join(sent.getall(name, [])) == text for name, text in self.wanted.items())
+
 
 def routes_of(ingresses: list[Object]) -> dict[str, list[Path]]:
-    """Return the paths by host, the longest first. A host belongs to the first that names it."""
+    """Return the paths by host, the longest first, of equal ones in their order.
+
+    A host belongs to the first that names it.
+    """
     table: dict[str, list[Path]] = {}
     for ingress in ingresses:
         named: dict[str, list[Path]] = {}
@@ -130,9 +145,7 @@ class Gateway:
                 error := why_refused(request.method, request.headers, self._origin(host))
             ) is not None:
                 return _refusal(error)
-            path = next(
-                (path for path in paths if request.rel_url.raw_path.startswith(path.prefix)), None
-            )
+            path = next((path for path in paths if path.takes(request)), None)
             if path is None:
                 return web.Response(status=404)
             for name, value in path.headers.items():
@@ -173,7 +186,9 @@ def bare(host: str) -> str:
 
 def _path(said: Object) -> Path:
     function, _, namespace = said["rewriteHost"].removesuffix(_LOCAL_NAME).partition(".")
-    return Path(said.get("path") or "/", namespace, function, said.get("appendHeaders") or {})
+    wanted = {name: match["exact"] for name, match in (said.get("headers") or {}).items()}
+    added = said.get("appendHeaders") or {}
+    return Path(said.get("path") or "/", wanted, namespace, function, added)
 
 
 def _refusal(error: APIError) -> web.Response:

@@ -54,11 +54,14 @@ def rule_of(spec: Mapping[str, Any], annotations: Mapping[str, str], first: int 
     What is missing has Knative's default.
     """
     concurrency = spec.get("containerConcurrency") or 0
+    target = float(annotations.get("autoscaling.knative.dev/target", 0))
+    target = target or concurrency or TARGET_UNLIMITED
     deadline = duration(annotations.get("serving.knative.dev/progress-deadline", ""))
     least = int(annotations.get("autoscaling.knative.dev/min-scale", 0))
     return Rule(
         concurrency=concurrency,
-        target=TARGET_SHARE * (concurrency or TARGET_UNLIMITED),
+        # With a limit of its own, an instance is not asked for more than that.
+        target=TARGET_SHARE * (min(target, concurrency) if concurrency else target),
         first=max(least, int(annotations.get("autoscaling.knative.dev/initial-scale", first))),
         least=least,
         most=int(annotations.get("autoscaling.knative.dev/max-scale", 0)),

@@ -1,0 +1,1 @@
+"""What the instances of a service write: found, put in order, and followed."""
