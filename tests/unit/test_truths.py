@@ -14,6 +14,7 @@ import yaml
 from maxcloud import connection, events, names, openapi, runtime
 from maxcloud.http import Api
 from maxcloud.knative import isolation, pods
+from maxcloud.logs import answer
 from maxcloud.models import ServiceHint
 from maxcloud_local import kinds
 from maxcloud_local.instances import pods as instances
@@ -356,14 +357,12 @@ def test_the_engine_has_the_words_that_logs_are_read_with() -> None:
 
 
 def test_a_stream_ends_before_it_is_cut_and_is_never_silent_for_too_long() -> None:
-    settings = APIS["logs"].routes[0].handler.__globals__
-    farewell = settings["FAREWELL_SECONDS"]
     [ksvc] = documents(BASE / "functions" / "logs.yaml")
     spec = ksvc["spec"]["template"]["spec"]
-    assert spec["timeoutSeconds"] > settings["STREAM_SECONDS"] + farewell
+    assert spec["timeoutSeconds"] > answer.STREAM_SECONDS + answer.FAREWELL_SECONDS
     assert spec["containerConcurrency"] == 0
-    assert farewell < runtime.DRAIN_SECONDS
-    assert 2 * settings["PING_SECONDS"] < connection.SILENT_SECONDS
+    assert answer.FAREWELL_SECONDS < runtime.DRAIN_SECONDS
+    assert 2 * answer.PING_SECONDS < connection.SILENT_SECONDS
 
 
 def test_the_account_without_rights_gets_no_token() -> None:
