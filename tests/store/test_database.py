@@ -14,7 +14,7 @@ from maxcloud.store import convergence, services
 from maxcloud.store.database import CONNECT_SECONDS, Database
 from maxcloud.store.services import service_row
 from tests.conftest import TestDatabase
-from tests.store.support import add_organisation, created, patched
+from tests.store.support import add_organisation, created, execute, patched
 
 pytestmark = pytest.mark.anyio
 
@@ -62,6 +62,16 @@ async def test_a_connection_that_breaks_in_use_is_unavailable(untouched: TestDat
             await connection.execute("select pg_terminate_backend(pg_backend_pid())")
     await db.ping()
     await db.close()
+
+
+async def test_a_server_that_only_reads_any_more_is_unavailable(
+    database: TestDatabase, db: Database
+) -> None:
+    """What a standby says, and a primary that another one has taken over from."""
+    name = urlsplit(database.owner).path[1:]
+    execute(database.owner, f"alter database {name} set default_transaction_read_only = on")
+    with pytest.raises(Unavailable):
+        await created(db)
 
 
 async def test_transactions_together_are_kept_all_or_none(

@@ -1,5 +1,6 @@
 """Transactions on PostgreSQL, each bound to one organisation, and the seam for its errors."""
 
+import asyncio
 import dataclasses
 import functools
 import operator
@@ -29,6 +30,10 @@ from maxcloud.errors import (
 # How long a request waits for the database before it answers 503.
 CONNECT_SECONDS = 5.0
 
+# How long a transaction may take. One that takes longer waits for a lock, or for a server that has
+# stopped answering: who asked is told so, before a proxy in between gives up with a worse word.
+TRANSACTION_SECONDS = 8.0
+
 # How long transactions that are kept together may be silent. It ends those of a machine that
 # vanished; a process that died has closed its connections, and PostgreSQL knows at once.
 SILENCE_SECONDS = 30
@@ -45,6 +50,12 @@ _CONSTRAINTS: dict[str, APIError] = {
     ),
     "memberships_pkey": AlreadyMember("this person is a member already"),
 }
+
+# A server that another one has taken over from, and a transaction that it ended by itself.
+_NO_LONGER_OURS = (
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 
 # Statements in one message are one round trip and, without a `begin`, one transaction.
 _BEGIN = "begin;"
@@ -140,12 +151,13 @@ class Database:
     @asynccontextmanager
     async def _begun(self, statement: str, **values: object) -> AsyncIterator[AsyncCursor[Any]]:
         with _our_errors():
-            pool = await self._open()
-            cursor = await _first(pool, statement, values)
-            try:
-                yield cursor
-            finally:
-                await pool.putconn(cursor.connection)
+            async with asyncio.timeout(TRANSACTION_SECONDS):
+                pool = await self._open()
+                cursor = await _first(pool, statement, values)
+                try:
+                    yield cursor
+                finally:
+                    await pool.putconn(cursor.connection)
 
     async def _open(self) -> AsyncConnectionPool:
         if self._pool is None:
@@ -157,7 +169,8 @@ class Database:
                 # The pause between two attempts doubles until this: with the default of five
                 # minutes the pool goes on saying no long after the database has come back.
                 reconnect_timeout=CONNECT_SECONDS,
-                kwargs={"autocommit": True},  # a transaction opens with its first statement
+                # A transaction opens with its first statement.
+                kwargs={"autocommit": True, "connect_timeout": int(CONNECT_SECONDS)},
                 open=False,
             )
             await self._pool.open()
@@ -222,7 +235,7 @@ def _our_errors() -> Iterator[None]:
         raise Unavailable(
             "another request is changing the same thing; try again in a moment", retry_after=1
         ) from error
-    except (PoolTimeout, psycopg.OperationalError) as error:
+    except (PoolTimeout, TimeoutError, psycopg.OperationalError, *_NO_LONGER_OURS) as error:
         raise Unavailable(
             "the database cannot be reached; try again in a moment", retry_after=5
         ) from error
