@@ -1,0 +1,1 @@
+"""Nothing lost: one fault each, then rows, cluster and what clients were told are compared."""

@@ -1,0 +1,120 @@
+"""The real cluster as the platform that faults happen to."""
+
+import copy
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.cluster.certificates import Authority
+from tests.cluster.environment import GATEWAY, HOST_ADDRESS, KUBECONFIG, REGISTRY, kubectl
+from tests.cluster.processes import API_SERVER, PKI
+from tests.faults.between import Between, standing_between
+from tests.faults.compare import Object
+from tests.knative.conftest import address, database_url
+
+KSVCS = "/apis/serving.knative.dev/v1/namespaces/mc-system/services"
+
+# What every pod of a function carries, and no process of this machine.
+IN_A_POD = "KUBERNETES_SERVICE_HOST"
+
+
+class Cluster:
+    """Implements `tests.faults.target.Backend`."""
+
+    api_url = GATEWAY
+    image = f"{REGISTRY}/hello"
+    kubeconfig = KUBECONFIG
+
+    def __init__(self) -> None:
+        trusted = ssl.create_default_context(cafile=PKI / "kubernetes-ca.crt")
+        trusted.load_cert_chain(PKI / "admin.crt", PKI / "admin.key")
+        self._kubernetes = httpx.Client(base_url=API_SERVER, verify=trusted, timeout=30)
+
+    def database(self, role: str = "postgres") -> str:
+        names = {"postgres": "owner", "mc_worker": "worker", "mc_api": "api"}
+        return database_url(names[role])
+
+    def broker(self) -> str:
+        return f"http://{address('broker-ingress', 'knative-eventing')}/mc-system/maxcloud"
+
+    def read(self, path: str) -> Any:
+        return self.write("GET", path)
+
+    def write(self, method: str, path: str, body: Object | None = None) -> Any:
+        media = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        answer = self._kubernetes.request(method, path, json=body, headers={"Content-Type": media})
+        answer.raise_for_status()
+        return answer.json()
+
+    def processes(self, function: str) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            if "maxcloud.runtime" in (process.info["cmdline"] or []):
+                environment = process.environ()
+                if environment.get("FUNCTION_TARGET") == function and IN_A_POD in environment:
+                    found.append(process)
+        return found
+
+    @contextmanager
+    def kubernetes_through_us(self) -> Iterator[Between]:
+        names = f"DNS:kubernetes.default.svc,IP:{HOST_ADDRESS}"
+        authority = Authority(PKI, "kubernetes-ca")
+        identity = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        identity.load_cert_chain(*authority.issue("between", "/CN=between", names))
+        with standing_between(API_SERVER, identity, HOST_ADDRESS) as between:
+            there = {"KUBERNETES_SERVICE_HOST": HOST_ADDRESS}
+            there["KUBERNETES_SERVICE_PORT"] = str(between.port)
+            with self.with_variables(("reconcile", "status"), there):
+                yield between
+
+    @contextmanager
+    def with_variables(
+        self, functions: Sequence[str], variables: Mapping[str, str]
+    ) -> Iterator[None]:
+        """Run functions with other variables for a while, each in a revision of its own."""
+        before = {}
+        for function in functions:
+            live = self.read(f"{KSVCS}/{function}")
+            before[function] = copy.deepcopy(live["spec"])
+            [container] = live["spec"]["template"]["spec"]["containers"]
+            container["env"] += [{"name": k, "value": v} for k, v in variables.items()]
+            self.write("PUT", f"{KSVCS}/{function}", live)
+        try:
+            self._wait(functions)
+            yield
+        finally:
+            for function, spec in before.items():
+                live = self.read(f"{KSVCS}/{function}")
+                self.write("PUT", f"{KSVCS}/{function}", {**live, "spec": spec})
+            self._wait(functions)
+
+    def _wait(self, functions: Sequence[str]) -> None:
+        for function in functions:
+            ready = ("--for=condition=Ready", "--timeout=120s", "-n", "mc-system")
+            kubectl("wait", f"ksvc/{function}", *ready)
+
+    def postgres(self) -> list[psutil.Process]:
+        [first] = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if "max_connections=200" in (process.info["cmdline"] or [])
+        ]
+        return [first, *first.children(recursive=True)]
+
+    def restart_postgres(self) -> None:
+        # Its container ends with it, and the kubelet starts another on the same data.
+        self.postgres()[0].kill()
+
+    def scale(self, namespace: str, deployment: str, replicas: int) -> None:
+        """Have so many pods of a deployment, and wait until it is so."""
+        in_namespace = ("-n", namespace)
+        kubectl("scale", f"deployment/{deployment}", f"--replicas={replicas}", *in_namespace)
+        if replicas:
+            kubectl("rollout", "status", f"deployment/{deployment}", *in_namespace)
+        else:
+            label = f"app={deployment}"
+            kubectl("wait", "pod", "-l", label, "--for=delete", "--timeout=120s", *in_namespace)

@@ -1,0 +1,144 @@
+"""The platform that faults happen to: the local engine, or the real cluster."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import psutil
+import psycopg
+from psycopg.rows import dict_row
+
+from maxcloud.events import PING
+from tests.faults.between import Between
+from tests.faults.compare import Object, Row, contradictions
+from tests.faults.journal import Journal, Told
+
+SYSTEM = "mc-system"
+
+# As the sweep would find them some minutes later: whatever waits is due.
+DUE = "update services set next_attempt_at = now() where status in ('pending', 'deleting')"
+
+
+class Backend(Protocol):
+    """What a platform lets a test do to it."""
+
+    api_url: str
+    image: str
+    """An image that answers at once, and needs nothing outside."""
+    kubeconfig: Path
+    """What leads to the Kubernetes API."""
+
+    def database(self, role: str = "postgres") -> str:
+        """Return the database's address for its owner or another role."""
+
+    def broker(self) -> str:
+        """Return where events are published."""
+
+    def read(self, path: str) -> Any:
+        """Read from the Kubernetes API, as an administrator."""
+
+    def write(self, method: str, path: str, body: Object | None = None) -> Any:
+        """Create (POST), replace (PUT), merge (PATCH) or delete what is at a path."""
+
+    def processes(self, function: str) -> list[psutil.Process]:
+        """Return the processes of a function."""
+
+    def kubernetes_through_us(self) -> AbstractContextManager[Between]:
+        """Have `reconcile` and `status` reach the Kubernetes API through a test, for a while."""
+
+    def postgres(self) -> list[psutil.Process]:
+        """Return the processes of the database, its first one in front."""
+
+    def restart_postgres(self) -> None:
+        """End the database without a warning, and have it started again."""
+
+
+class Target:
+    """A platform with a journal of what its clients were told."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.journal = Journal(backend.api_url)
+
+    def close(self) -> None:
+        self.journal.close()
+
+    def rows(self, query: str, *values: object) -> list[Row]:
+        """Ask the database as its owner, who sees everything."""
+        with psycopg.connect(self.backend.database(), row_factory=dict_row) as connection:
+            connection.execute("set row_security = off")
+            cursor = connection.execute(query.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def objects(self) -> list[Object]:
+        """Return every Knative Service that max-cloud wrote."""
+        path = "/apis/serving.knative.dev/v1/services"
+        found: list[Object] = self.backend.read(path)["items"]
+        managed = "maxcloud.dev/managed"
+        return [each for each in found if each["metadata"].get("labels", {}).get(managed) == "true"]
+
+    def disagreement(self, told: list[Told] | None = None) -> list[str]:
+        """Compare rows, cluster and what clients were told, now."""
+        return contradictions(
+            self.rows("select * from services order by name"),
+            self.rows("select * from tombstones"),
+            self.objects(),
+            self.journal.told if told is None else told,
+        )
+
+    def sweep(self) -> None:
+        """Let the timer's next sweep come, with everything that waits due."""
+        self.rows(DUE)
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": f"sweep-{time.monotonic_ns()}",
+            "ce-source": "/tests/faults",
+            "ce-type": PING,
+        }
+        httpx.post(self.backend.broker(), headers=headers, timeout=30).raise_for_status()
+
+    def agrees(self, within: float = 60) -> float:
+        """Return after how many seconds everything agrees; fail with what does not."""
+        began = time.monotonic()
+        while wrong := self.disagreement():
+            assert time.monotonic() < began + within, "\n".join(wrong)
+            time.sleep(0.1)
+        return time.monotonic() - began
+
+    def until(self, what: str, look: Callable[[], object], within: float = 60) -> float:
+        """Wait until something is so, and return the seconds."""
+        began = time.monotonic()
+        while not look():
+            assert time.monotonic() < began + within, f"{what}: not within {within} s"
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def kill(self, function: str) -> int:
+        """End a function's processes without a warning; return how many there were."""
+        found = self.backend.processes(function)
+        for each in found:
+            each.kill()
+        return len(found)
+
+    @contextmanager
+    def without(self, *paths: str) -> Iterator[None]:
+        """Take objects away, and make them anew as they were."""
+        kept = []
+        for path in paths:
+            live = self.backend.read(path)
+            metadata = {
+                key: live["metadata"][key]
+                for key in ("name", "namespace", "labels", "annotations")
+                if key in live["metadata"]
+            }
+            kept.append({**live, "metadata": metadata})
+            self.backend.write("DELETE", path)
+        try:
+            yield
+        finally:
+            for path, made in zip(paths, kept, strict=True):
+                made.pop("status", None)
+                self.backend.write("POST", path.rpartition("/")[0], made)
