@@ -110,25 +110,37 @@ async def apply(call: Call, row: ServiceRow) -> None:
         traffic=tuple(row.shares),
     )
     try:
-        live = await cluster.get_service(wanted.namespace, row.name)
-        if live is None:
-            await have_namespace(call, row.org_id)
-        lost = await first_lost(call, row, wanted, live)
-        if lost is None:
-            written = await write(live, manifests.service(wanted))
-        else:
-            written = await write(live, manifests.restoring(wanted, lost.name, lost.runs, live))
-    except manifests.Superseded:
-        return
-    except (NamespaceFailed, manifests.Occupied, cluster.Refused) as error:
+        written = await bring(call, row, wanted)
+    except (NamespaceFailed, cluster.Refused) as error:
         await give_up(call, row, type(error).__name__, str(error))
         return
-    if lost is not None:
-        raise TemporaryError(f"{lost.name} is made anew first")
+    except cluster.Away:
+        await rows.delayed(call.db, row, "the cluster cannot be reached; trying again")
+        raise
+    if written is None:
+        return
     generation, made_at = written["metadata"]["generation"], manifests.made_at(written)
     if await rows.applied(call.db, row, generation, made_at) is None:
         # A newer generation, or the end, came in between: look again, so that nothing stays behind.
         raise TemporaryError("the service changed meanwhile")
+
+
+async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> manifests.Manifest | None:
+    """Bring an object to what is wanted and return it; None when that is not for us to do."""
+    live = await cluster.get_service(wanted.namespace, row.name)
+    if live is None:
+        await have_namespace(call, row.org_id)
+    lost = await first_lost(call, row, wanted, live)
+    try:
+        if lost is None:
+            return await write(live, manifests.service(wanted))
+        await write(live, manifests.restoring(wanted, lost.name, lost.runs, live))
+    except manifests.Superseded:
+        return None
+    except manifests.Occupied as error:
+        await give_up(call, row, type(error).__name__, str(error))
+        return None
+    raise TemporaryError(f"{lost.name} is made anew first")
 
 
 async def isolate(call: Call, org_id: UUID) -> None:

@@ -29,11 +29,19 @@ _KNATIVE = "/apis/serving.knative.dev/v1"
 
 _JSON = "application/json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_NOT_FOUND, _CONFLICT, _TOO_MANY = 404, 409, 429
+_NOT_FOUND, _CONFLICT = 404, 409
+
+# Ours to mend, and no tenant's fault: a credential that has expired, a right that is missing while
+# an installation is under way, too many requests.
+_NOT_NOW = {401, 403, 429}
 
 
 class Refused(MaxCloudError):
     """The cluster will never take this object as it is; the message is the cluster's own."""
+
+
+class Away(TemporaryError):
+    """The cluster cannot be asked at the moment."""
 
 
 async def get_service(namespace: str, name: str) -> Manifest | None:
@@ -166,6 +174,10 @@ def _api() -> client.ApiClient:
         config.load_incluster_config()  # type: ignore[no-untyped-call]
     except config.ConfigException:
         config.load_kube_config()  # type: ignore[no-untyped-call]
+    settings = client.Configuration.get_default_copy()
+    # By itself it would ask a silent server four times; an event comes again anyway.
+    settings.retries = False
+    client.Configuration.set_default(settings)
     return client.ApiClient()
 
 
@@ -176,11 +188,13 @@ async def _call(call: Callable[..., Any], *, absent_is_none: bool = False) -> An
         if error.status == _NOT_FOUND and absent_is_none:
             return None
         said = _message(error)
-        if error.status in {_CONFLICT, _TOO_MANY} or error.status >= 500:  # noqa: PLR2004 - HTTP
-            raise TemporaryError(f"Kubernetes answered {error.status}: {said}") from error
+        if error.status == _CONFLICT:
+            raise TemporaryError(said) from error
+        if error.status in _NOT_NOW or error.status >= 500:  # noqa: PLR2004 - HTTP
+            raise Away(f"Kubernetes answered {error.status}: {said}") from error
         raise Refused(said) from error
     except urllib3.exceptions.HTTPError as error:
-        raise TemporaryError(f"Kubernetes cannot be reached: {type(error).__name__}") from error
+        raise Away(f"Kubernetes cannot be reached: {type(error).__name__}") from error
 
 
 def _message(error: ApiException) -> str:
