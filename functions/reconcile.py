@@ -138,6 +138,9 @@ async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> manife
     except manifests.Superseded:
         return None
     except manifests.Occupied as error:
+        there = error.occupant
+        if there and await bury(call, ServiceHint(id=there, org_id=row.org_id)):
+            raise TemporaryError("what had the name before goes first") from error
         await give_up(call, row, type(error).__name__, str(error))
         return None
     raise TemporaryError(f"{lost.name} is made anew first")
@@ -234,16 +237,18 @@ async def let_go(call: Call, row: ServiceRow) -> None:
         call.hint(Type.SERVICE_DELETED, row.hint())
 
 
-async def bury(call: Call, hint: ServiceHint) -> None:
-    """Delete what a late handler made of a service whose row is gone.
+async def bury(call: Call, hint: ServiceHint) -> bool:
+    """Delete what a late handler made of a service whose row is gone, and tell whether it was so.
 
     Only a tombstone allows it: an empty or restored database must never delete tenants.
     """
     name = await rows.name_on_tombstone(call.db, hint.org_id, hint.id)
-    if name is not None:
-        live = await cluster.get_service(call.config.namespace_of(hint.org_id), name)
-        if live is not None and manifests.is_of(live, hint.id):
-            await cluster.delete_service(live)
+    if name is None:
+        return False
+    live = await cluster.get_service(call.config.namespace_of(hint.org_id), name)
+    if live is not None and manifests.is_of(live, hint.id):
+        await cluster.delete_service(live)
+    return True
 
 
 async def repeat_hints(call: Call) -> None:

@@ -339,8 +339,9 @@ def test_an_older_generation_never_overwrites_a_newer() -> None:
 def test_what_belongs_to_somebody_else_is_not_touched(labels: dict[str, str]) -> None:
     foreign = live()
     foreign["metadata"]["labels"] = labels
-    with pytest.raises(Occupied, match="another object named shop"):
+    with pytest.raises(Occupied, match="another object named shop") as occupied:
         replacement(foreign, wanted())
+    assert occupied.value.occupant == manifests.service_id(foreign) != ID
     assert not manifests.is_of(foreign, ID)
     assert manifests.is_of(live(), ID)
 

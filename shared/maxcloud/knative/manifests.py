@@ -39,7 +39,11 @@ class Superseded(MaxCloudError):
 
 
 class Occupied(MaxCloudError):
-    """An object of the same name belongs to somebody else."""
+    """An object of the same name belongs to somebody else: `occupant`, if that is a service."""
+
+    def __init__(self, message: str, occupant: UUID | None = None) -> None:
+        super().__init__(message)
+        self.occupant = occupant
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +215,8 @@ def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
     labels = live["metadata"].get("labels", {})
     annotations = live["metadata"].get("annotations", {})
     if labels.get(SERVICE_ID) != wanted["metadata"]["labels"][SERVICE_ID]:
-        raise Occupied(f"the namespace has another object named {live['metadata']['name']}")
+        said = f"the namespace has another object named {live['metadata']['name']}"
+        raise Occupied(said, service_id(live))
     if generation_of(live) > generation_of(wanted):
         raise Superseded
     template = wanted["spec"]["template"]
