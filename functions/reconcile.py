@@ -135,7 +135,9 @@ async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> manife
         if lost is None:
             return await write(live, manifests.service(wanted))
         await write(live, manifests.restoring(wanted, lost.name, lost.runs, live))
-    except manifests.Superseded:
+    except manifests.Superseded as newer:
+        if not row.is_given_up and await rows.overtake(call.db, row, newer.generation):
+            raise TemporaryError("the database is older than the cluster") from newer
         return None
     except manifests.Occupied as error:
         there = error.occupant

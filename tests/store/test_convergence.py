@@ -199,6 +199,18 @@ async def test_two_handlers_of_two_generations_interleaved_leave_the_newer(
     assert (applied.generation, applied.digest) == (2, ANOTHER_DIGEST)
 
 
+async def test_rows_from_an_older_copy_overtake_the_cluster(db: Database, worker: Database) -> None:
+    row = await created(db)
+    assert await seen(worker, row)
+    beyond = await convergence.overtake(worker, row, 5)
+    assert beyond is not None
+    assert (beyond.generation, beyond.status, beyond.is_settled) == (6, "pending", False)
+    # Once is enough, and what the cluster has is not more than the rows ever said.
+    assert await convergence.overtake(worker, row, 5) is None
+    assert await convergence.overtake(worker, beyond, 6) is None
+    assert await loaded(db, row) == beyond
+
+
 async def test_a_tag_that_moves_between_two_handlers_resolves_once(
     db: Database, worker: Database
 ) -> None:

@@ -331,8 +331,9 @@ def test_a_revision_of_a_service_that_was_deleted_is_no_revision_of_the_new_one(
 
 
 def test_an_older_generation_never_overwrites_a_newer() -> None:
-    with pytest.raises(Superseded):
+    with pytest.raises(Superseded) as newer:
         replacement(live(4), wanted(3))
+    assert newer.value.generation == 4
 
 
 @pytest.mark.parametrize("labels", [{}, {"maxcloud.dev/service-id": str(UUID(int=9))}])

@@ -37,6 +37,10 @@ CPU_MILLIS_LEAST = 10
 class Superseded(MaxCloudError):
     """The cluster has a newer generation than the one to be written."""
 
+    def __init__(self, generation: int) -> None:
+        super().__init__(f"the cluster has generation {generation}")
+        self.generation = generation
+
 
 class Occupied(MaxCloudError):
     """An object of the same name belongs to somebody else: `occupant`, if that is a service."""
@@ -218,7 +222,7 @@ def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
         said = f"the namespace has another object named {live['metadata']['name']}"
         raise Occupied(said, service_id(live))
     if generation_of(live) > generation_of(wanted):
-        raise Superseded
+        raise Superseded(generation_of(live))
     template = wanted["spec"]["template"]
     lives = live["spec"]["template"]
     if lives.get("metadata", {}).get("name") == template["metadata"]["name"]:

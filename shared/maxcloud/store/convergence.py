@@ -101,6 +101,15 @@ async def lost(db: Database, row: ServiceRow, message: str) -> ServiceRow | None
     return await _guarded(db, "lost", row, message=message)
 
 
+async def overtake(db: Database, row: ServiceRow, beyond: int) -> ServiceRow | None:
+    """Give the row's generation the number after `beyond`, the one that the cluster has.
+
+    The cluster is never ahead of the rows, unless these were restored from an older copy: then
+    nothing that they say would reach it any more.
+    """
+    return await _guarded(db, "overtake", row, beyond=beyond)
+
+
 async def serving_observed(
     db: Database, row: ServiceRow, ready_revision: str | None, version: Version
 ) -> ServiceRow | None:

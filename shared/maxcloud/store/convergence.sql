@@ -71,6 +71,14 @@ where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and st
     and not (image_refused and status = 'failed')
 returning *
 
+-- overtake --
+update services
+set generation = %(beyond)s + 1, status = 'pending', reason = 'Accepted', message = '',
+    attempts = 0, next_attempt_at = now() + interval '30 seconds', updated_at = now()
+where org_id = %(org_id)s and id = %(id)s and generation = %(generation)s and status <> 'deleting'
+    and generation < %(beyond)s
+returning *
+
 -- serving_observed --
 update services
 set ready_revision = coalesce(%(ready_revision)s, ready_revision),
