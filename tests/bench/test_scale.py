@@ -2,23 +2,17 @@
 
 import json
 import statistics
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import httpx
-
-from tests.bench import programs
 from tests.bench.figures import curve, take_turns
 from tests.bench.local import SAMPLE, worker_url
 from tests.bench.platform import Crowd
-from tests.bench.programs import Program
 from tests.bench.report import Section
-from tests.conftest import TestDatabase
-from tests.local.backend import SETTINGS, Engine, engine
+from tests.bench.sweeper import Sweep, sweeping
+from tests.local.backend import SETTINGS, engine
 
 SIZES = (10, 100, 1000)
 ROUNDS = 9
@@ -34,25 +28,11 @@ of its own over rows and cluster that agree."""
 
 @dataclass(frozen=True)
 class Filled:
-    """An engine with so many services, and the port of a `reconcile` that sweeps it."""
+    """An engine with so many services."""
 
     crowd: Crowd
-    sweeper: int
+    sweep: Sweep
     services_a_second: float
-
-    def sweep(self) -> float:
-        """Return the seconds of one sweep."""
-        attributes = {
-            "id": str(uuid.uuid4()),
-            "source": "/bench",
-            "type": "dev.knative.sources.ping",
-            "specversion": "1.0",
-        }
-        headers = {f"ce-{name}": value for name, value in attributes.items()}
-        began = time.perf_counter()
-        answer = httpx.post(f"http://127.0.0.1:{self.sweeper}/", headers=headers, timeout=120)
-        assert answer.status_code == 204, answer.text
-        return time.perf_counter() - began
 
 
 def test_scale(show: Callable[[Section], None]) -> None:
@@ -63,7 +43,7 @@ def test_scale(show: Callable[[Section], None]) -> None:
             "a page of the list": lambda each: each.crowd.page(),
             "one deploy among them": lambda each: each.crowd.deploy(),
             "one change among them": lambda each: each.crowd.change(),
-            "a sweep": Filled.sweep,
+            "a sweep": lambda each: each.sweep(),
         }
         for what, act in acts.items():
             turns = {str(size): partial(act, each) for size, each in engines.items()}
@@ -85,13 +65,6 @@ def filled(size: int) -> Iterator[Filled]:
         )
         with (
             Crowd(started.api_url, SAMPLE) as crowd,
-            programs.started(sweeper(started)) as running,
+            sweeping(worker_url(started), started.data / "kubeconfig") as sweep,
         ):
-            yield Filled(crowd, running.port, size / crowd.grow(size))
-
-
-def sweeper(started: Engine) -> Program:
-    """Return a `reconcile` that follows its hints itself, as one without a broker does."""
-    program = programs.function("reconcile", TestDatabase("", "", worker_url(started)))
-    kubeconfig = {"KUBECONFIG": str(started.data / "kubeconfig")}
-    return Program(program.command, {**program.environment, **kubeconfig}, program.path)
+            yield Filled(crowd, sweep, size / crowd.grow(size))
