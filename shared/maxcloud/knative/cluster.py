@@ -29,15 +29,19 @@ _KNATIVE = "/apis/serving.knative.dev/v1"
 
 _JSON = "application/json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_NOT_FOUND, _CONFLICT = 404, 409
+_FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
 
 # Ours to mend, and no tenant's fault: a credential that has expired, a right that is missing while
 # an installation is under way, too many requests.
-_NOT_NOW = {401, 403, 429}
+_NOT_NOW = {401, _FORBIDDEN, 429}
 
 
 class Refused(MaxCloudError):
     """The cluster will never take this object as it is; the message is the cluster's own."""
+
+
+class QuotaExceeded(Refused):
+    """The namespace has no room for another object."""
 
 
 class Away(TemporaryError):
@@ -190,6 +194,8 @@ async def _call(call: Callable[..., Any], *, absent_is_none: bool = False) -> An
         said = _message(error)
         if error.status == _CONFLICT:
             raise TemporaryError(said) from error
+        if error.status == _FORBIDDEN and "exceeded quota" in said:  # it has no status of its own
+            raise QuotaExceeded(said) from error
         if error.status in _NOT_NOW or error.status >= 500:  # noqa: PLR2004 - HTTP
             raise Away(f"Kubernetes answered {error.status}: {said}") from error
         raise Refused(said) from error
