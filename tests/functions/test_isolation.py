@@ -55,15 +55,22 @@ class Own:
 
 @dataclass(frozen=True)
 class Ask:
-    """How a route is asked about something of an organisation: an id for the path, and a body."""
+    """How a route is asked about something of an organisation: an id for the path, and a body.
+
+    `status` is what who may ask is answered, where that is not the route's own.
+    """
 
     id: Callable[[Own], object] | None = None
     body: Callable[[Own], Any] | None = None
+    status: int | None = None
 
 
 def deploy(own: Own) -> dict[str, Any]:
     return {"name": f"n-{uuid4().hex[:8]}", "image": "nginx"}
 
+
+# Who may see logs gets as far as to the cluster, and there is none here.
+LOGS = Ask(id=lambda own: own.name, status=503)
 
 ROWS: dict[tuple[str, str], Ask] = {
     ("GET", "/healthz"): Ask(),
@@ -96,6 +103,8 @@ ROWS: dict[tuple[str, str], Ask] = {
     ),
     ("GET", f"{SERVICES}/{{id}}/events"): Ask(id=lambda own: own.service),
     ("GET", f"{SERVICES}/{{id}}/revisions"): Ask(id=lambda own: own.service),
+    ("GET", f"{SERVICES}/{{id}}/logs"): LOGS,
+    ("GET", "/api/v1/logs/{id}"): LOGS,
 }
 
 # A key of a member's reaches only their own keys; the row above asks about an admin's.
@@ -106,11 +115,32 @@ def test_every_route_has_a_row() -> None:
     assert set(ROWS) == set(ROUTES)
 
 
+# The path of a service's logs leads to `logs` for who accepts this and nothing else.
+STREAM = "text/event-stream"
+
+KUBECONFIG = """
+current-context: nowhere
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:9"}}]
+users: [{name: nobody, user: {token: none}}]
+"""
+
+
 @pytest.fixture(scope="module")
 def world(
-    postgres: Postgres, template: str, apis: dict[str, Api]
+    postgres: Postgres,
+    template: str,
+    apis: dict[str, Api],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[str, TestDatabase]]:
-    with cloned(postgres, template) as database, installation(apis, database) as url:
+    kubeconfig = tmp_path_factory.mktemp("nowhere") / "kubeconfig"
+    kubeconfig.write_text(KUBECONFIG, encoding="utf-8")
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        cloned(postgres, template) as database,
+        installation(apis, database) as url,
+    ):
+        environment.setenv("KUBECONFIG", str(kubeconfig))
         yield url, database
 
 
@@ -125,8 +155,9 @@ class World:
             id = id or row.id(self.own)
         path = route.path.replace("{id}", str(id))
         body = row.body(self.own) if row.body else None
+        headers = {"Accept": STREAM} if path.endswith("/logs") else {}
         with caller(self.url, key) as client:
-            return client.request(route.method, path, json=body)
+            return client.request(route.method, path, json=body, headers=headers)
 
 
 @pytest.fixture
@@ -155,7 +186,8 @@ def test_a_key_reaches_as_far_as_its_role(asked: World, route: Route, role: Role
     if ((route.method, route.path), role) in NOT_THEIRS:
         assert_refusal(answer, "not_found")
     elif role.covers(route.role):
-        assert answer.status_code == route.status, answer.text
+        expected = ROWS[route.method, route.path].status or route.status
+        assert answer.status_code == expected, answer.text
     else:
         assert_refusal(answer, "forbidden")
 
