@@ -46,7 +46,7 @@ FUNCTIONS = Path(__file__).parent.parent / "functions"
 PUBLIC = {"/healthz": "health", "/readyz": "health", "/api/v1/version": "health"}
 PUBLIC |= {"/api/v1/openapi.json": "health", "/api/v1/services": "services"}
 PUBLIC |= {"/api/v1/auth": "auth", "/api/v1/auth/invites": "invites"}
-PUBLIC |= {"/api/v1/auth/accept-invite": "invites"}
+PUBLIC |= {"/api/v1/auth/accept-invite": "invites", "/api/v1/registry": "registry"}
 PUBLIC |= {"/api/v1/logs": "logs"}
 # The same for who accepts this and nothing else.
 STREAMS, ACCEPTED = {"/api/v1/services": "logs"}, "text/event-stream"

@@ -24,6 +24,11 @@ SECRET_BYTES_MIN = 32
 
 RESEND = "https://api.resend.com"
 SENDER = "noreply@maxcloud.dev"
+REGISTRY = "registry.maxcloud.dev"
+
+# A client asks for no token of less than a minute (distribution's token specification).
+_TOKEN_SECONDS_MIN, _TOKEN_SECONDS_MAX = 60, 24 * 3600
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 # DEV_MODE lets everybody in, so what is signed there proves nothing anyway.
 _DEV_SECRET = "only for DEV_MODE, where it protects nothing"  # noqa: S105
@@ -55,6 +60,10 @@ class Config:
     email_from: str = SENDER
     sink: str | None = None
     dev_mode: bool = False
+    registry_url: str = REGISTRY
+    registry_secrets: tuple[str, ...] = field(default=(), repr=False)
+    registry_token_seconds: int = 3600
+    registry_address: str | None = None
     registry_private_hosts: frozenset[str] = frozenset()
     local_images: str | None = None
     commit: str = "unknown"
@@ -85,6 +94,10 @@ class Config:
             email_from=_email_from(env),
             sink=_http_address(env, "K_SINK", "of a broker"),
             dev_mode=dev_mode,
+            registry_url=_registry_url(env),
+            registry_secrets=registry_secrets(env),
+            registry_token_seconds=_registry_token_seconds(env),
+            registry_address=_http_address(env, "REGISTRY_ADDRESS", "of the registry"),
             registry_private_hosts=_hosts(env, "REGISTRY_PRIVATE_HOSTS"),
             local_images=_http_address(env, "LOCAL_IMAGES_URL", "of the local engine"),
             commit=env.get("MAXCLOUD_COMMIT", "unknown"),
@@ -110,6 +123,54 @@ def database_url(env: Mapping[str, str]) -> str:
     if not value.startswith(("postgresql://", "postgres://")):
         raise ConfigError("DATABASE_URL must be an address such as postgresql://user@host/database")
     return value
+
+
+def registry_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what registry tokens are signed with, the newest first; none without a registry.
+
+    Raises ConfigError when one is too short, or no key of P-256 in PEM.
+    """
+    secrets = tuple(s.strip() for s in env.get("REGISTRY_JWT_SECRET", "").split(",") if s.strip())
+    for secret in secrets:
+        if secret.startswith("-----BEGIN"):
+            _require_p256(secret)
+        elif len(secret.encode()) < SECRET_BYTES_MIN:
+            said = f"at least {SECRET_BYTES_MIN} bytes, or be a private key of P-256 in PEM"
+            raise ConfigError(f"REGISTRY_JWT_SECRET must have {said}")
+    return secrets
+
+
+def _require_p256(pem: str) -> None:
+    # Late: most functions never see a key in PEM, and the library takes a while to load.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    wrong = ConfigError("REGISTRY_JWT_SECRET holds no private key of P-256 that can be read")
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+        raise wrong from error
+    if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+        raise wrong
+
+
+def _registry_url(env: Mapping[str, str]) -> str:
+    value = env.get("REGISTRY_URL", REGISTRY).lower()
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", value):
+        raise ConfigError(f"REGISTRY_URL must be a host such as {REGISTRY}, not '{value}'")
+    return value
+
+
+def _registry_token_seconds(env: Mapping[str, str]) -> int:
+    value = env.get("REGISTRY_TOKEN_EXPIRY", "1h")
+    found = re.fullmatch(r"([0-9]{1,6})([smh])", value)
+    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
+    if not _TOKEN_SECONDS_MIN <= seconds <= _TOKEN_SECONDS_MAX:
+        raise ConfigError(
+            f"REGISTRY_TOKEN_EXPIRY must be from 1m to 24h, such as 30m, not '{value}'"
+        )
+    return seconds
 
 
 def _boolean(env: Mapping[str, str], name: str) -> bool:

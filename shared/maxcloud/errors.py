@@ -47,11 +47,13 @@ class APIError(MaxCloudError):
 
     `code` is the stable word that scripts rely on, `status_code` the HTTP status, `message` one
     sentence a user can act on, `field` the path of the field it is about, `request_id` the
-    identifier an operator finds in the logs (set by the client).
+    identifier an operator finds in the logs (set by the client). `challenge` says how to
+    authenticate, where that is what is missing.
     """
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
+    challenge: str | None = None
 
     def __init__(
         self,
@@ -120,6 +122,7 @@ class Unauthenticated(APIError):
     """No credential, or one that is not known."""
 
     code, status = "unauthenticated", 401
+    challenge = 'Bearer realm="maxcloud"'
 
 
 class Forbidden(APIError):

@@ -94,6 +94,7 @@ class Api:
     def __init__(self, function: str) -> None:
         self.function = function
         self.routes: list[Route] = []
+        self.hooks: list[Route] = []
         self._event_handlers: dict[str, EventHandler] = {}
         self._database: Database | None = None
 
@@ -137,6 +138,18 @@ class Api:
 
         return declare
 
+    def hook(self, path: str) -> Decorator:
+        """Declare where another part of the platform posts to.
+
+        It stands outside of the public paths and in no description; its handler looks at who asks.
+        """
+
+        def declare(handler: Handler) -> Handler:
+            self.hooks.append(Route("POST", path, handler, None, 204))
+            return handler
+
+        return declare
+
     @cached_property
     def app(self) -> Starlette:
         """The app, configured from this process's environment; raises ConfigError."""
@@ -152,7 +165,7 @@ class Api:
     def build(self, config: Config, db: Database) -> Starlette:
         """Return an app for this configuration and database."""
         by_path: dict[str, dict[str, Route]] = {}
-        for route in self.routes:
+        for route in (*self.routes, *self.hooks):
             by_path.setdefault(route.path, {})[route.method] = route
         routes = [
             StarletteRoute(path, self._endpoint(methods, config, db), methods=list(methods))

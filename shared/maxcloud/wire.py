@@ -179,6 +179,8 @@ def refusal(error: errors.APIError) -> Response:
     headers = {"X-Request-Id": request_id}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
+    if error.challenge is not None:
+        headers["WWW-Authenticate"] = error.challenge
     return JSONResponse(body, error.status_code, headers)
 
 

@@ -19,7 +19,10 @@ OVERLAY = ROOT / "deploy/overlays/local"
 UNTAGGED = "dev.local/maxcloud:dev"
 IN_IMAGE = ("shared/maxcloud", "functions", "requirements/functions.txt", "deploy/Dockerfile")
 
-FUNCTIONS = ("health", "logs", "services", "auth", "invites", "mailer", "reconcile", "status")
+FUNCTIONS = (
+    *("health", "logs", "services", "auth", "invites", "registry"),
+    *("mailer", "reconcile", "status"),
+)
 
 IN_SYSTEM = ("-n", SYSTEM_NAMESPACE)
 WITHIN = "--timeout=180s"

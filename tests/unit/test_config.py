@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from maxcloud import config
 from maxcloud.config import DEV_ORG_ID, Config
@@ -14,6 +16,14 @@ from maxcloud.errors import ConfigError
 README = Path(__file__).parents[2] / "README.md"
 SECRET = "s" * 32
 LEAST = {"DATABASE_URL": "postgresql:///x", "SECRET_KEY": SECRET}
+
+
+def pem(curve: ec.EllipticCurve) -> str:
+    key = ec.generate_private_key(curve)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().strip()
+
+
+P256, P384 = pem(ec.SECP256R1()), pem(ec.SECP384R1())
 
 GOOD: list[tuple[str, str | None, str, Any]] = [
     ("HOST", None, "host", "0.0.0.0"),  # noqa: S104
@@ -45,6 +55,21 @@ GOOD: list[tuple[str, str | None, str, Any]] = [
     ("REGISTRATION", None, "registration", "verify"),
     ("REGISTRATION", "Open", "registration", "open"),
     ("REGISTRATION", "closed", "registration", "closed"),
+    ("REGISTRY_URL", None, "registry_url", "registry.maxcloud.dev"),
+    ("REGISTRY_URL", "Registry.Example.EU:5000", "registry_url", "registry.example.eu:5000"),
+    ("REGISTRY_JWT_SECRET", None, "registry_secrets", ()),
+    ("REGISTRY_JWT_SECRET", f"{SECRET}, {'t' * 40}", "registry_secrets", (SECRET, "t" * 40)),
+    ("REGISTRY_JWT_SECRET", f"{P256},{SECRET}", "registry_secrets", (P256, SECRET)),
+    ("REGISTRY_TOKEN_EXPIRY", None, "registry_token_seconds", 3600),
+    ("REGISTRY_TOKEN_EXPIRY", "60s", "registry_token_seconds", 60),
+    ("REGISTRY_TOKEN_EXPIRY", "24h", "registry_token_seconds", 86400),
+    ("REGISTRY_ADDRESS", None, "registry_address", None),
+    (
+        "REGISTRY_ADDRESS",
+        "http://distribution:5000",
+        "registry_address",
+        "http://distribution:5000",
+    ),
     ("RESEND_API_KEY", None, "resend_api_key", ""),
     ("RESEND_API_KEY", "re_1", "resend_api_key", "re_1"),
     ("RESEND_API_URL", None, "resend_api_url", "https://api.resend.com"),
@@ -72,6 +97,10 @@ BAD: list[tuple[str, str]] = [
     ("RESEND_API_URL", "api.resend.com"),
     *(("SMTP_URL", value) for value in ("mail:25", "http://mail", "smtp://", "smtp://h:x")),
     *(("EMAIL_FROM", value) for value in ("", "us", "us@", "a@b, c@d", "Us <us@b.c>", "a@b\nc")),
+    *(("REGISTRY_URL", value) for value in ("", "https://a.b", "a/b", "u@a.b", "a.b:x", "ä.eu")),
+    *(("REGISTRY_JWT_SECRET", value) for value in ("short", f"{SECRET},short", P384, P256[:-40])),
+    *(("REGISTRY_TOKEN_EXPIRY", v) for v in ("", "0", "59s", "25h", "1d", "1h30m", "-1h", "1 h")),
+    ("REGISTRY_ADDRESS", "distribution:5000"),
     *(("DEV_MODE", value) for value in ("yes", "on", "2")),
     *(("REGISTRY_PRIVATE_HOSTS", value) for value in ("https://a", "a/b", "a b", "*")),
 ]

@@ -17,6 +17,7 @@ FORBIDDEN = {
     "health": HEAVY | FOREIGN,
     # httpx tries to import rich, for a command line of its own; the functions' image has none.
     "logs": (HEAVY - {"httpx", "httpcore"}) | (FOREIGN - {"rich"}) | {"maxcloud.knative.cluster"},
+    "registry": HEAVY | FOREIGN,
     "services": HEAVY | FOREIGN,
     "status": (FOREIGN - {"yaml", "aiohttp"}) | {"maxcloud.oci"},
     "reconcile": FOREIGN - {"yaml", "aiohttp"},
@@ -62,6 +63,8 @@ def test_a_function_imports_no_more_than_it_may(function: str) -> None:
         ("maxcloud.knative.status", HEAVY | {"psycopg", "starlette"}),
         ("maxcloud.models", HEAVY | {"psycopg", "starlette", "maxcloud.config"}),
         ("maxcloud.accounts", HEAVY | {"psycopg", "starlette", "maxcloud.config"}),
+        ("maxcloud.images", HEAVY | {"psycopg", "starlette", "maxcloud.config"}),
+        ("maxcloud.registry", HEAVY | {"psycopg", "starlette", "pydantic"}),
         ("maxcloud.letters", HEAVY | {"psycopg", "starlette", "pydantic", "jwt"}),
         ("maxcloud.store.migrate", HEAVY | {"starlette", "pydantic"}),
     ],

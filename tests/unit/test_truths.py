@@ -219,8 +219,15 @@ def test_every_file_of_events_is_applied() -> None:
 # Functions: functions/*.py, deploy/base/functions, access.yaml, names.py
 
 API_ROLE, WORKER_ROLE = "api-url", "worker-url"
-DATABASE_ROLE = dict.fromkeys(("auth", "health", "invites", "logs", "services"), API_ROLE)
-ACCOUNT = dict.fromkeys(("auth", "health", "invites", "mailer", "services"), "function")
+DATABASE_ROLE = dict.fromkeys(
+    ("auth", "health", "invites", "logs", "registry", "services"), API_ROLE
+)
+ACCOUNT = dict.fromkeys(
+    ("auth", "health", "invites", "mailer", "registry", "services"), "function"
+)
+
+# Who makes tokens for the registry: for callers, and for itself.
+SIGNING = {"registry", "reconcile"}
 
 
 @pytest.mark.parametrize("function", NAMES)
@@ -240,6 +247,7 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     secret = env["SECRET_KEY"]["valueFrom"]["secretKeyRef"]
     assert secret == {"name": "platform", "key": "secret-key", "optional": True}
     assert ({"RESEND_API_KEY", "SMTP_URL"} <= set(env)) == (function == "mailer")
+    assert ("REGISTRY_JWT_SECRET" in env) == (function in SIGNING)
     assert env["K_SINK"]["value"].endswith("/mc-system/maxcloud")
     assert container["readinessProbe"] == {"httpGet": {"path": "/healthz"}}
     security = container["securityContext"]
