@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 CLUSTER := $(RUN) -m tests.cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format openapi lock cluster cluster-down test-cluster bench bench-cluster clean
+.PHONY: help dev test lint format openapi lock cluster cluster-down test-cluster bench bench-cluster clean registry
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ format: $(VENV)/ready ## Format the code
 
 openapi: $(VENV)/ready ## Write the API's description from the functions' routes
 	$(RUN) -m maxcloud.openapi functions
+
+registry: $(VENV)/ready ## Build the private registry's program, CNCF Distribution, for `make dev`
+	@$(CLUSTER) registry
 
 cluster: $(VENV)/ready ## Start a real Kubernetes with Knative here, the platform on it (Linux, root)
 	$(CLUSTER) up

@@ -14,7 +14,7 @@ from uuid import UUID
 from functions_framework.aio import http
 from starlette.requests import Request
 
-from maxcloud import events, oci, traffic
+from maxcloud import catalogue, events, oci, traffic
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.errors import MaxCloudError, PermanentError, TemporaryError
 from maxcloud.events import PING, Event, Type, read_data
@@ -56,6 +56,7 @@ async def on_event(call: Call, event: Event) -> None:
         await compare_with_cluster(call)
         await compare_namespaces(call)
         await limits.forget(call.db)
+        await compare_with_registry(call)
     elif event.type == Type.ORG_CREATED:
         await isolate(call, read_data(event, Hint).org_id)
     elif event.type in {Type.DEPLOY_REQUESTED, Type.DELETE_REQUESTED}:
@@ -292,6 +293,17 @@ async def compare_namespaces(call: Call) -> None:
         if not await events.publish(call.config.sink, event):
             with contextlib.suppress(TemporaryError, PermanentError):
                 await isolate(call, org_id)
+
+
+async def compare_with_registry(call: Call) -> None:
+    """Find what was pushed or deleted and no notification said."""
+    if not call.config.registry_secrets:
+        return
+    try:
+        for row in await catalogue.sweep(call.config, call.db):
+            call.hint(Type.IMAGE_PUSHED, row.hint())
+    except TemporaryError as error:  # the next sweep looks again
+        _log.warning("images are not compared: %s", error)
 
 
 async def announce(call: Call, hint: ServiceHint, *, going: bool = False) -> None:

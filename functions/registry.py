@@ -5,7 +5,12 @@ Distribution keeps the images and asks nobody: what a token of ours says, it gra
 
 import base64
 import binascii
+import contextlib
+import hmac
+import json
+import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,18 +25,26 @@ from maxcloud.errors import (
     Forbidden,
     InvalidField,
     MalformedRequest,
+    NotFound,
+    TemporaryError,
     Unauthenticated,
     Unavailable,
     UnsupportedMedia,
 )
+from maxcloud.events import Type
 from maxcloud.http import Api, Call
-from maxcloud.images import RegistryTokenResponse
+from maxcloud.images import Image, RegistryTokenResponse
 from maxcloud.models import Role
+from maxcloud.pages import Page
+from maxcloud.store import images
 
 # How clients of a registry show a key: as the password, whatever the user's name (RFC 7617).
 BASIC = 'Basic realm="maxcloud", charset="UTF-8"'
 
 FORM = "application/x-www-form-urlencoded"
+
+# What a tag is (OCI distribution specification, "Pulling manifests").
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 
 # More scopes than any client asks for at once, and few enough for a header to carry the token.
 SCOPES_MAX = 50
@@ -68,19 +81,90 @@ async def post_registry_token(call: Call) -> RegistryTokenResponse:
     return await _token(call, form.get("password", [""])[0], form.get("scope", []))
 
 
+@api.get("/api/v1/registry/images", Role.READ)
+async def list_images(call: Call, page: Page[images.Place]) -> list[Image]:
+    """List the organisation's images: each build with its tags, by name, the newest first."""
+    found = await images.builds(call.db, call.org_id, page.after, page.look_for)
+    return list(page.cut(found, lambda image: (image.name, image.created_at, image.digest)))
+
+
+@api.delete("/api/v1/registry/images/{name:path}/tags/{tag}", Role.DEPLOY)
+async def delete_image(call: Call) -> None:
+    """Delete a tag, and with the last one the build; refused while requests reach it."""
+    # Late, because a start would wait for httpx.
+    from maxcloud import catalogue
+
+    _require_registry(call)
+    name, tag = call.parameter("name"), call.parameter("tag")
+    if not _TAG.match(tag):
+        raise NotFound("no such image")
+    with _as_an_answer():
+        await catalogue.delete(call.config, call.db, call.org_id, name, tag)
+
+
+@api.hook("/notifications")
+async def on_notification(call: Call) -> None:
+    """Take what Distribution says of pushed and deleted tags, and look for ourselves."""
+    from maxcloud import catalogue, distribution
+
+    _require_registry(call)
+    _, _, shown = call.request.headers.get("authorization", "").partition(" ")
+    known = tokens.hook_secrets(call.config.registry_secrets)
+    if not any(hmac.compare_digest(shown.encode(), secret.encode()) for secret in known):
+        raise Unauthenticated("authentication required")
+    with _as_an_answer():
+        async with distribution.opened(call.config) as there:
+            for org_id, name, tag, pushed in _tags_in(await wire.read_bytes(call.request)):
+                if pushed:
+                    repository = tokens.repository(org_id, name)
+                    await catalogue.wait_for(there, repository, tag, pushed)
+                if row := await catalogue.look(call.db, there, org_id, name, tag):
+                    call.hint(Type.IMAGE_PUSHED, row.hint())
+
+
+def _tags_in(envelope: bytes) -> set[tuple[UUID, str, str, str]]:
+    """Return the tags that an envelope of events is about, and the digest of what was pushed.
+
+    Source: distribution/notifications/event.go.
+    """
+    found = set()
+    try:
+        for event in json.loads(envelope)["events"]:
+            target = event["target"]
+            owner, tag = tokens.owner_of(target["repository"]), target.get("tag", "")
+            pushed = str(target["digest"]) if event.get("action") == "push" else ""
+            if owner and _TAG.match(tag):
+                found.add((*owner, tag, pushed))
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise MalformedRequest("the body is no envelope of events") from error
+    return found
+
+
+def _require_registry(call: Call) -> None:
+    if not call.config.registry_secrets:
+        raise Unavailable("this installation has no registry: its operator has not set one up")
+
+
+@contextlib.contextmanager
+def _as_an_answer() -> Iterator[None]:
+    try:
+        yield
+    except TemporaryError as error:
+        raise Unavailable(f"{error}; try again in a moment", retry_after=5) from error
+
+
 async def _token(call: Call, key: str, scopes: list[str]) -> RegistryTokenResponse:
     """Return a token for what the bearer of a key may do of what they ask for.
 
     Missing rights make it a lesser token and no refusal: the registry has the better words.
     """
-    secrets = call.config.registry_secrets
-    if not secrets:
-        raise Unavailable("this installation has no registry: its operator has not set one up")
+    _require_registry(call)
     org_id, subject, allowed = await _bearer(call, key)
     now = int(time.time())
     access = tokens.granted(scopes, org_id, allowed)[:SCOPES_MAX]
     seconds = call.config.registry_token_seconds
     audience = call.config.registry_url
+    secrets = call.config.registry_secrets
     token = tokens.token(secrets, audience, subject, access, at=now, seconds=seconds)
     return RegistryTokenResponse(
         token=token,

@@ -72,6 +72,11 @@ class Config:
         """Return the namespace that an organisation's services live in."""
         return self.namespace if org_id == DEV_ORG_ID else f"mc-org-{org_id}"
 
+    @property
+    def registry_base(self) -> str:
+        """The address that the platform itself reaches the registry at."""
+        return self.registry_address or f"https://{self.registry_url}"
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Config":
         """Read the configuration of a function.

@@ -21,6 +21,7 @@ MaxCloudError
 │   │   ├── OrganizationTaken   409  organization_taken
 │   │   ├── AlreadyMember       409  already_member
 │   │   ├── LastAdminKey        409  last_admin_key
+│   │   ├── ImageInUse          409  image_in_use
 │   │   ├── ServiceDeleting     409  service_deleting
 │   │   └── KeyReused           409  idempotency_key_reused
 │   ├── PreconditionFailed      412  precondition_failed
@@ -195,6 +196,12 @@ class LastAdminKey(Conflict):
     """The organisation would be left without a key that may do everything."""
 
     code = "last_admin_key"
+
+
+class ImageInUse(Conflict):
+    """Requests reach a revision that runs the image."""
+
+    code = "image_in_use"
 
 
 class ServiceDeleting(Conflict):

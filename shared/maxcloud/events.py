@@ -42,6 +42,7 @@ class Type(StrEnum):
     INVITE_CREATED = "dev.maxcloud.invite-created"
     USER_REGISTERED = "dev.maxcloud.user-registered"
     ORG_CREATED = "dev.maxcloud.org-created"
+    IMAGE_PUSHED = "dev.maxcloud.image-pushed"
 
 
 # Knative's own: the timer, and what its ApiServerSource says of Kubernetes objects.

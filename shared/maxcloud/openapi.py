@@ -78,7 +78,7 @@ def describe(apis: Iterable[Api]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for function, route in sorted(routes, key=lambda pair: (pair[1].path, pair[1].method)):
         operation = _operation(function, route, schemas)
-        there = paths.setdefault(route.path, {}).setdefault(route.method.lower(), operation)
+        there = paths.setdefault(route.template, {}).setdefault(route.method.lower(), operation)
         # Two functions answer one path by what a caller accepts.
         there["responses"] |= operation["responses"]
     return {
@@ -132,7 +132,7 @@ def _operation(function: str, route: Route, schemas: dict[str, Any]) -> dict[str
 def _parameters(route: Route) -> list[dict[str, Any]]:
     found = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", route.path)
+        for name in re.findall(r"{(\w+)}", route.template)
     ]
     if "if_match" in route.asks:
         found.append({"name": "If-Match", "in": "header", **_IF_MATCH})

@@ -39,6 +39,11 @@ class Route:
     status: int
     secret: bool = False
 
+    @property
+    def template(self) -> str:
+        """The path without what only the router reads: `{name:path}` spans several parts of it."""
+        return self.path.replace(":path}", "}")
+
     @cached_property
     def asks(self) -> dict[str, Any]:
         """What the handler takes beside the Call, as annotations by name."""

@@ -1,4 +1,4 @@
-"""Commands: `python -m tests.cluster up | install | test | status | down`."""
+"""Commands: `python -m tests.cluster up | install | test | status | down | registry`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.cluster import boot, node
+from maxcloud_local.registry import BUILT
+from tests.cluster import boot, build, node
 from tests.cluster.components import EVENTING, KOURIER, KUBERNETES, SERVING, version
 from tests.cluster.environment import GATEWAY, GATEWAY_PORT, REGISTRY, ROOT, kubectl
 from tests.cluster.images import push_image
@@ -78,12 +79,19 @@ def status() -> None:
     print(f"{sum(memory.values()):6} MB  in all, shared pages counted in each")
 
 
+def build_registry() -> None:
+    """Build Distribution alone, for `maxcloud dev` and the tests of the private registry."""
+    build.registry(BUILT)
+    print(BUILT)
+
+
 COMMANDS = {
     "up": up,
     "install": install_platform,
     "test": test,
     "status": status,
     "down": boot.down,
+    "registry": build_registry,
 }
 
 

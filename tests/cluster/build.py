@@ -38,6 +38,20 @@ def binaries() -> Path:
     return cache.made(CACHE / f"binaries-{key()}", _build)
 
 
+def registry(program: Path) -> None:
+    """Put Distribution alone at a path: the cluster's, where that is built, else built for it."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    built = CACHE / f"binaries-{key()}" / "registry"
+    part = program.with_name(f"part-of-{program.name}")
+    if built.exists():
+        shutil.copy2(built, part)
+    else:
+        [wanted] = [each for each in PROGRAMS if each.name == "registry"]
+        flags = ("-trimpath", "-ldflags", "-s -w")
+        _go(wanted.folder, "build", *flags, "-o", str(part), wanted.package)
+    part.replace(program)
+
+
 def module_folders(modules: list[str]) -> dict[str, Path]:
     """Where the sources of these Knative modules lie, and with them the YAML they ship."""
     _go(KNATIVE_FOLDER, "mod", "download", *modules)

@@ -11,12 +11,12 @@ STORE = Path(database.__file__).parent
 NOUNS = sorted(path.stem for path in STORE.glob("*.sql"))
 
 # `_SQL["name"]`, or the first text handed to a helper that looks the statement up.
-USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|rows|one|all|find|guarded)\(\s*\w+,\s*"(\w+)"')
+USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|rows|one|all|find|guarded)\(\s*(?:\w+,\s*)?"(\w+)"')
 
 
 def test_there_are_statements() -> None:
     expected = """
-        accounts api_keys convergence dead_letters idempotency invitations limits mails
+        accounts api_keys convergence dead_letters idempotency images invitations limits mails
         organisations revisions service_events services
     """
     assert expected.split() == NOUNS

@@ -39,14 +39,14 @@ def test_the_document_is_valid() -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_a_route_is_described(route: Route) -> None:
-    operation = WRITTEN["paths"][route.path][route.method.lower()]
+    operation = WRITTEN["paths"][route.template][route.method.lower()]
     assert operation["summary"].endswith(".")
     assert str(route.status) in operation["responses"]
     assert ("security" in operation) == (route.role is not None)
     assert ("requestBody" in operation) == (route.body is not None)
     parameters = operation.get("parameters", [])
     assert {each["name"] for each in parameters if each["in"] == "path"} == {
-        part[1:-1] for part in route.path.split("/") if part.startswith("{")
+        part[1:-1] for part in route.template.split("/") if part.startswith("{")
     }
     for code in errors.codes():
         assert f"`{code}`" in operation["responses"]["default"]["description"]
@@ -54,7 +54,7 @@ def test_a_route_is_described(route: Route) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_what_a_service_answers_and_takes_in_headers_is_described(route: Route) -> None:
-    operation = WRITTEN["paths"][route.path][route.method.lower()]
+    operation = WRITTEN["paths"][route.template][route.method.lower()]
     changes = route.path.startswith("/api/v1/services/{id}") and route.method != "GET"
     taken = {each["name"] for each in operation.get("parameters", [])}
     assert ("If-Match" in taken) == ("if_match" in route.asks) == changes
@@ -66,7 +66,7 @@ def test_what_a_service_answers_and_takes_in_headers_is_described(route: Route) 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_every_list_comes_in_pages(route: Route) -> None:
     assert (get_origin(route.answer) is list) == (route.pages is not None)
-    operation = WRITTEN["paths"][route.path][route.method.lower()]
+    operation = WRITTEN["paths"][route.template][route.method.lower()]
     asked = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
     query = set(route.query.model_fields) if route.query else set()
     assert asked == (set(PARAMETERS) if route.pages else query)
