@@ -21,8 +21,10 @@ from maxcloud.events import PING, Event, Type, read_data
 from maxcloud.http import Api, Call
 from maxcloud.knative import cluster, isolation, manifests
 from maxcloud.models import Hint, ServiceHint, ServiceStatus
+from maxcloud.references import Reference
 from maxcloud.store import convergence as rows
 from maxcloud.store import dead_letters, idempotency, limits, organisations, revisions
+from maxcloud.store.images import Unkept
 from maxcloud.store.revisions import RevisionRow
 from maxcloud.store.services import ServiceRow
 
@@ -109,6 +111,8 @@ async def apply(call: Call, row: ServiceRow) -> None:
         revision=revision.name,
         template=revision.runs,
         traffic=tuple(row.shares),
+        registry=call.config.registry_url,
+        pull_secret=isolation.PULL_SECRET if call.config.registry_secrets else "",
     )
     try:
         written = await bring(call, row, wanted)
@@ -131,6 +135,8 @@ async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> manife
     live = await cluster.get_service(wanted.namespace, row.name)
     if live is None:
         await have_namespace(call, row.org_id)
+    elif Reference.parse(wanted.template.image).host == wanted.registry:
+        await have(catalogue.pull_secret(call.config, row.org_id))
     lost = await first_lost(call, row, wanted, live)
     try:
         if lost is None:
@@ -162,14 +168,25 @@ async def isolate(call: Call, org_id: UUID) -> None:
 
 
 async def have_namespace(call: Call, org_id: UUID) -> None:
-    """Make an organisation's namespace as it should be; raises NamespaceFailed.
+    """Make an organisation's namespace and what is in it as they should be; NamespaceFailed."""
+    await have(belongings(call, org_id))
 
-    DEV_MODE's is a namespace of the developer's own, and left as it is.
+
+def belongings(call: Call, org_id: UUID) -> list[manifests.Manifest]:
+    """Return what an organisation has in the cluster beside its services.
+
+    DEV_MODE's namespace is the developer's own, and left as it is.
     """
+    pulls = catalogue.pull_secret(call.config, org_id)
     if org_id == DEV_ORG_ID:
-        return
+        return pulls
+    return [*isolation.objects(org_id, call.config.namespace_of(org_id)), *pulls]
+
+
+async def have(objects: list[manifests.Manifest]) -> None:
+    """Make objects as they should be; raises NamespaceFailed when one cannot be."""
     try:
-        for wanted in isolation.objects(org_id, call.config.namespace_of(org_id)):
+        for wanted in objects:
             await cluster.isolate(wanted)
     except (manifests.Occupied, cluster.Refused) as error:
         raise NamespaceFailed(str(error)) from error
@@ -182,8 +199,18 @@ async def revision_of(call: Call, row: ServiceRow) -> RevisionRow | None:
     resolved = row if row.digest else await resolve_image(call, row)
     if resolved is None or resolved.digest is None:
         return None
-    template = resolved.template(oci.Reference.parse(row.image).pinned(resolved.digest))
-    return await revisions.choose(call.db, resolved, template)
+    template = resolved.template(Reference.parse(row.image).pinned(resolved.digest))
+    chosen = await revisions.choose(call.db, resolved, template)
+    if chosen is not None and chosen.kept_at is None and call.config.registry_secrets:
+        await keep_image(call, chosen)
+    return chosen
+
+
+async def keep_image(call: Call, revision: RevisionRow) -> None:
+    """Keep what a revision runs from being cleaned up in our registry; the sweep tries again."""
+    unkept = Unkept(revision.org_id, revision.id, revision.name, revision.runs.image)
+    with contextlib.suppress(TemporaryError):
+        await catalogue.keep(call.config, call.db, unkept)
 
 
 async def first_lost(
@@ -212,7 +239,10 @@ async def resolve_image(call: Call, row: ServiceRow) -> ServiceRow | None:
     """Ask the registry what the image is now; None when that settles the matter."""
     try:
         image = await oci.resolve(
-            row.image, call.config.registry_private_hosts, call.config.local_images
+            row.image,
+            call.config.registry_private_hosts,
+            call.config.local_images,
+            catalogue.ours(call.config, row.org_id),
         )
     except oci.ImageRefused as error:
         await give_up(call, row, error.reason, str(error), image_refused=True)
@@ -286,8 +316,7 @@ async def compare_namespaces(call: Call) -> None:
     """Find the organisations whose namespace, or what bounds them in it, is not as it should be."""
     live = {isolation.key_of(each): each async for each in cluster.isolating_objects()}
     for org_id in await organisations.all_across_tenants(call.db):
-        namespace = call.config.namespace_of(org_id)
-        if org_id == DEV_ORG_ID or isolation.is_whole(org_id, namespace, live):
+        if isolation.is_whole(belongings(call, org_id), live):
             continue
         event = events.about(Type.ORG_CREATED, api.function, Hint(id=org_id, org_id=org_id))
         if not await events.publish(call.config.sink, event):

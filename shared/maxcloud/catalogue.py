@@ -5,13 +5,17 @@ A notification is a hint, as every event is: the registry is asked what is there
 
 import asyncio
 import re
+import time
 from uuid import UUID
 
-from maxcloud import distribution, registry
+from maxcloud import distribution, oci, registry
 from maxcloud.config import Config
 from maxcloud.distribution import Distribution
 from maxcloud.errors import ImageInUse, NotFound
-from maxcloud.oci import Reference
+from maxcloud.knative import isolation
+from maxcloud.knative.manifests import Manifest
+from maxcloud.references import Reference
+from maxcloud.registry import Access
 from maxcloud.store import images
 from maxcloud.store.database import Database
 from maxcloud.store.images import ImageRow, Unkept
@@ -38,6 +42,29 @@ async def look(
             await rows.remove(tag)
             return None
         return await rows.put(tag, build.digest, build.size_bytes)
+
+
+def ours(config: Config, org_id: UUID) -> oci.Ours | None:
+    """Return how an organisation's images are looked up in our registry, where there is one."""
+
+    def token(repository: str) -> str | None:
+        owner = registry.owner_of(repository)
+        if owner is None or owner[0] != org_id:
+            return None
+        return distribution.token_for(config, Access(repository, registry.READING))
+
+    if not config.registry_secrets:
+        return None
+    return oci.Ours(config.registry_url, config.registry_base, token)
+
+
+def pull_secret(config: Config, org_id: UUID) -> list[Manifest]:
+    """Return what an organisation's nodes pull from our registry with; none without a registry."""
+    if not config.registry_secrets:
+        return []
+    key = registry.pull_key(org_id, config.registry_secrets[0], int(time.time()))
+    namespace = config.namespace_of(org_id)
+    return [isolation.pull_secret(org_id, namespace, config.registry_url, registry.ROBOT, key)]
 
 
 async def wait_for(there: Distribution, repository: str, tag: str, digest: str) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import ipaddress
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ import httpx
 
 from maxcloud import names
 from maxcloud.errors import MaxCloudError, TemporaryError
+from maxcloud.references import Reference
 
 # One answer of a registry, and all of them together.
 ANSWER_SECONDS = 10.0
@@ -63,34 +64,6 @@ class ImageRefused(MaxCloudError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """An image reference taken apart, Docker Hub's short forms filled in."""
-
-    host: str
-    repository: str
-    tag: str
-    digest: str | None
-
-    @classmethod
-    def parse(cls, text: str) -> "Reference":
-        """Take a valid reference apart as Docker does (distribution/reference, normalize.go)."""
-        rest, _, digest = text.partition("@")
-        first, slash, remainder = rest.partition("/")
-        if slash and ("." in first or ":" in first or first == "localhost"):
-            host, path = first, remainder
-        else:
-            host, path = "docker.io", rest
-        repository, _, tag = path.partition(":")
-        if host == "docker.io" and "/" not in repository:
-            repository = f"library/{repository}"
-        return cls(host.lower(), repository, tag or "latest", digest or None)
-
-    def pinned(self, digest: str) -> str:
-        """Return the reference that means exactly this content."""
-        return f"{self.host}/{self.repository}@{digest}"
-
-
-@dataclass(frozen=True, slots=True)
 class Image:
     """What a registry said: `exposed_port` is the lowest TCP EXPOSE that Knative leaves free."""
 
@@ -98,10 +71,28 @@ class Image:
     exposed_port: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The private registry: its host in references, the address it is reached at, and tokens.
+
+    `token` returns one for a repository, None where the asking organisation may not pull.
+    """
+
+    host: str
+    address: str
+    token: Callable[[str], str | None]
+
+
 async def resolve(
-    text: str, private_hosts: frozenset[str] = frozenset(), local_images: str | None = None
+    text: str,
+    private_hosts: frozenset[str] = frozenset(),
+    local_images: str | None = None,
+    ours: Ours | None = None,
 ) -> Image:
     """Look an image up: in its registry, or where `local_images` leads when it is a local one.
+
+    Only the registry whose host is that of `ours`, to the letter, gets a token made here, and no
+    challenge is followed there.
 
     Raises ImageRefused when it does not exist, may not be read or makes no sense, TemporaryError
     when its registry cannot be reached or is busy.
@@ -109,13 +100,15 @@ async def resolve(
     reference = Reference.parse(text)
     if local_images and reference.host in LOCAL_HOSTS:
         return await _of_local_engine(local_images, text)
-    transport = _OutwardTransport(private_hosts)
+    if ours and reference.host != ours.host:
+        ours = None
+    transport = _OutwardTransport(private_hosts, ours.address if ours else None)
     try:
         async with (
             asyncio.timeout(LOOKUP_SECONDS),
             httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as web,
         ):
-            return await _Lookup(web, reference, text).image()
+            return await _Lookup(web, reference, text, ours).image()
     except _NONSENSE as error:
         raise ImageRefused("ImageInvalid", f"{reference.host} is not a registry") from error
     except (httpx.TransportError, TimeoutError) as error:
@@ -138,13 +131,16 @@ async def _of_local_engine(address: str, text: str) -> Image:
 
 
 class _Lookup:
-    """One look-up: a few requests to one registry, with the token it hands out."""
+    """One look-up: a few requests to one registry, with the token it hands out, or one of ours."""
 
-    def __init__(self, web: httpx.AsyncClient, reference: Reference, text: str) -> None:
+    def __init__(
+        self, web: httpx.AsyncClient, reference: Reference, text: str, ours: Ours | None
+    ) -> None:
         self._web = web
         self._reference = reference
         self._text = text
-        self._token: str | None = None
+        self._ours = ours
+        self._token = ours.token(reference.repository) if ours else None
 
     async def image(self) -> Image:
         named = self._reference.digest or self._reference.tag
@@ -172,10 +168,12 @@ class _Lookup:
 
     async def _json(self, kind: str, named: str, accept: str) -> tuple[dict[str, Any], bytes]:
         host = self._reference.host
-        base = "registry-1.docker.io" if host == "docker.io" else host
-        url = f"https://{base}/v2/{self._reference.repository}/{kind}/{named}"
+        base = f"https://{'registry-1.docker.io' if host == 'docker.io' else host}"
+        base = self._ours.address.rstrip("/") if self._ours else base
+        url = f"{base}/v2/{self._reference.repository}/{kind}/{named}"
         answer = await self._get(url, accept)
-        if answer.status_code == _UNAUTHORIZED and self._token is None:
+        asks = answer.status_code == _UNAUTHORIZED and self._token is None
+        if asks and not self._ours:
             self._token = await self._fetch_token(answer.headers.get("www-authenticate", ""))
             answer = await self._get(url, accept)
         self._refuse(answer.status_code)
@@ -253,18 +251,26 @@ def _is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast  # Python takes a multicast group for global
 
 
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
 class _OutwardTransport(httpx.AsyncHTTPTransport):
     """Connects to the addresses that were checked, not to what a second look-up might say."""
 
-    def __init__(self, private_hosts: frozenset[str]) -> None:
+    def __init__(self, private_hosts: frozenset[str], inside: str | None) -> None:
         super().__init__(retries=0)
         self._private_hosts = private_hosts
+        # Where the operator says that the platform's own registry is.
+        self._inside = _origin(httpx.URL(inside)) if inside else None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        if url.scheme != "https":
+        is_inside = _origin(url) == self._inside
+        if url.scheme != "https" and not is_inside:
             raise ImageRefused("ImageInvalid", f"{url.host} is not reached over https")
-        address = await self._address(url.host, url.port or 443)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        address = await self._address(url.host, port, may_be_private=is_inside)
         # The name stays in the Host header and in TLS; only the connection goes to the address.
         request.extensions = {**request.extensions, "sni_hostname": url.host}
         request.url = url.copy_with(host=address)
@@ -273,7 +279,7 @@ class _OutwardTransport(httpx.AsyncHTTPTransport):
         finally:
             request.url = url
 
-    async def _address(self, host: str, port: int) -> str:
+    async def _address(self, host: str, port: int, *, may_be_private: bool) -> str:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, port, type=socket.SOCK_STREAM
@@ -285,8 +291,7 @@ class _OutwardTransport(httpx.AsyncHTTPTransport):
                 ) from error
             raise ImageRefused("ImageNotFound", f"there is no registry named {host}") from error
         addresses = [str(entry[4][0]) for entry in found]
-        if not self._private_hosts & {host, f"{host}:{port}"} and not all(
-            map(_is_public, addresses)
-        ):
+        may_be_private = may_be_private or bool(self._private_hosts & {host, f"{host}:{port}"})
+        if not may_be_private and not all(map(_is_public, addresses)):
             raise ImageRefused("ImageNotFound", f"{host} is not a public registry")
         return addresses[0]

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from maxcloud import fields, names
 from maxcloud.models import ServiceSettings, UpdateRequest, merge
-from maxcloud.oci import Reference
+from maxcloud.references import Reference
 from tests.fuzz import generated
 from tests.fuzz.generated import DIGEST
 

@@ -1,4 +1,6 @@
+import base64
 import copy
+import json
 from uuid import UUID
 
 import pytest
@@ -9,7 +11,8 @@ from maxcloud.knative.manifests import Manifest, Occupied
 
 ORG, OTHER, HOME = UUID(int=2), UUID(int=3), "mc-org-2"
 NAMESPACE, ACCOUNT, LIMITS, QUOTA, POLICY, LOGS = objects(ORG, HOME)
-ALL = [NAMESPACE, ACCOUNT, LIMITS, QUOTA, POLICY, LOGS]
+SECRET = isolation.pull_secret(ORG, HOME, "registry.maxcloud.dev", "robot", "key")
+ALL = [NAMESPACE, ACCOUNT, LIMITS, QUOTA, POLICY, LOGS, SECRET]
 
 
 def test_a_namespace_lets_root_images_run_and_nothing_worse() -> None:
@@ -72,6 +75,19 @@ def test_its_logs_can_be_read_by_the_one_function() -> None:
     ]
 
 
+def test_its_nodes_pull_with_a_secret_that_docker_and_the_kubelet_read() -> None:
+    assert (SECRET["type"], SECRET["metadata"]["namespace"]) == (
+        "kubernetes.io/dockerconfigjson",
+        HOME,
+    )
+    [(host, auth)] = json.loads(base64.b64decode(SECRET["data"][".dockerconfigjson"]))[
+        "auths"
+    ].items()
+    assert host == "registry.maxcloud.dev"
+    assert (auth["username"], auth["password"]) == ("robot", "key")
+    assert base64.b64decode(auth["auth"]) == b"robot:key"
+
+
 def test_each_object_has_a_path() -> None:
     assert path_of(NAMESPACE) == ("/api/v1/namespaces", f"/api/v1/namespaces/{HOME}")
     there = f"/apis/networking.k8s.io/v1/namespaces/{HOME}/networkpolicies"
@@ -122,8 +138,8 @@ def test_a_namespace_that_is_not_ours_is_left_alone(labels: dict[str, str]) -> N
 
 def test_what_is_missing_or_changed_is_noticed() -> None:
     live = {key_of(each): as_lives(each) for each in ALL}
-    assert is_whole(ORG, HOME, live)
+    assert is_whole(ALL, live)
     for each in ALL:
-        assert not is_whole(ORG, HOME, {k: v for k, v in live.items() if k != key_of(each)})
+        assert not is_whole(ALL, {k: v for k, v in live.items() if k != key_of(each)})
     live[key_of(POLICY)]["spec"]["egress"].append({})
-    assert not is_whole(ORG, HOME, live)
+    assert not is_whole(ALL, live)

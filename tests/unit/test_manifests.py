@@ -1,11 +1,13 @@
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from maxcloud.knative import manifests
+from maxcloud.knative.isolation import PULL_SECRET
 from maxcloud.knative.manifests import Manifest, Occupied, Superseded, Wanted, replacement
 from maxcloud.models import LATEST, Template, TrafficShare
 from maxcloud.traffic import all_to
@@ -40,6 +42,60 @@ def wanted(generation: int = 3, traffic: Sequence[TrafficShare] = (), **settings
 def container(**settings: Any) -> Manifest:
     found: Manifest = wanted(**settings)["spec"]["template"]["spec"]["containers"][0]
     return found
+
+
+REGISTRY = "registry.maxcloud.dev"
+
+
+def pulled(image: str, registry: str = REGISTRY, secret: str = PULL_SECRET) -> Any:
+    made = replace(
+        as_wanted(), template=Template(image=image, port=80), registry=registry, pull_secret=secret
+    )
+    return manifests.service(made)["spec"]["template"]["spec"].get("imagePullSecrets")
+
+
+def test_what_is_in_the_private_registry_is_pulled_with_its_secret() -> None:
+    mine = f"{REGISTRY}/{ORG}/shop@sha256:{'a' * 64}"
+    assert pulled(mine) == [{"name": PULL_SECRET}]
+    assert pulled(mine.replace(REGISTRY, "REGISTRY.maxcloud.dev")) == [
+        {"name": "maxcloud-registry"}
+    ]
+    assert pulled(mine, secret="") is None
+    local = f"registry.localhost:8080/{ORG}/shop:1"
+    assert pulled(local, "registry.localhost:8080") == [{"name": PULL_SECRET}]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "registry.maxcloud.dev.evil.example",
+        "registry.maxcloud.dev.",
+        "registry.maxcloud.dev:443",
+        "registry.maxcloud.dev:5000",
+        "registry.maxcloud.dev:",
+        "registry.maxcloud.dev@evil.example",
+        "me:key@registry.maxcloud.dev",
+        "evil.example:443/registry.maxcloud.dev",
+        "evil.example/registry.maxcloud.dev",
+        "registry-maxcloud.dev",
+        "xregistry.maxcloud.dev",
+        "registry.maxcloud.de",
+        "registry.maxcloud",
+        "maxcloud.dev",
+        "www.registry.maxcloud.dev",
+        "registry.maxcloud.dev\\.evil.example",
+        "registry.maxcloud.dev%2f.evil.example",
+        "registry.maxcloud.dev\u3002evil.example",
+        "\u24e1egistry.maxcloud.dev",  # which NFKC makes an r
+        "regi\u017ftry.maxcloud.dev",  # and this, in lower case, an s
+        "registry.maxcloud.d\u0435v",  # Cyrillic
+        "xn--registry.maxcloud.dev",
+        "docker.io",
+        "localhost",
+    ],
+)
+def test_what_only_looks_like_the_registry_never_gets_the_secret(host: str) -> None:
+    assert pulled(f"{host}/{ORG}/shop@sha256:{'a' * 64}") is None
 
 
 def test_a_template_becomes_a_knative_service() -> None:

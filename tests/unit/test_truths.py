@@ -330,6 +330,19 @@ def test_a_function_has_the_rights_that_its_code_uses_and_no_others(function: st
     assert rights(ACCOUNT.get(function, function)) == used
 
 
+def test_of_secrets_only_ours_is_read() -> None:
+    rules = [
+        rule
+        for each in documents(BASE / "access.yaml")
+        for rule in each.get("rules", [])
+        if "secrets" in rule["resources"]
+    ]
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in rules] == [
+        (["get", "list", "update"], [isolation.PULL_SECRET]),
+        (["create"], None),
+    ]
+
+
 def test_no_right_is_bound_to_all_and_no_account_is_unknown() -> None:
     objects = documents(BASE / "access.yaml")
     accounts = {each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"}

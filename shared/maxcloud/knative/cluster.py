@@ -119,14 +119,18 @@ async def isolate(wanted: Manifest) -> None:
 async def isolating_objects() -> AsyncIterator[Manifest]:
     """Yield every object that `isolate` wrote, page by page."""
     for kind, path in isolation.RESOURCES.items():
-        async for item in _managed(path):
+        async for item in _managed(path, name=isolation.BY_NAME.get(kind)):
             yield {**item, "kind": kind}  # a list's items do not say what they are
 
 
-async def _managed(path: str, accept: str = _JSON) -> AsyncIterator[Manifest]:
+async def _managed(
+    path: str, accept: str = _JSON, name: str | None = None
+) -> AsyncIterator[Manifest]:
     position = ""
     while True:
         query = {"labelSelector": f"{MANAGED}=true", "limit": str(PAGE), "continue": position}
+        if name:
+            query["fieldSelector"] = f"metadata.name={name}"
         page = await _call(_request("GET", path, query=query, accept=accept))
         for item in page["items"]:
             yield item

@@ -5,7 +5,9 @@ goes through public URLs. Root images must run, hence Pod Security `baseline`. T
 what a namespace can ask of the cluster; what an organisation is sold is counted elsewhere.
 """
 
-from collections.abc import Mapping
+import base64
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,8 @@ OURS = "maxcloud"
 
 # The cluster role of the function `logs`, deploy/base/access.yaml: bound here, not everywhere.
 LOGS = "mc-logs"
+# What the nodes pull from the private registry with, in each organisation's namespace.
+PULL_SECRET = "maxcloud-registry"  # noqa: S105 - its name
 
 # Where each kind of object stands in the API; the namespace itself first, for all others need it.
 RESOURCES = {
@@ -24,7 +28,11 @@ RESOURCES = {
     "ResourceQuota": "/api/v1/resourcequotas",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/rolebindings",
+    "Secret": "/api/v1/secrets",
 }
+
+# Of these no other object than the one of this name is ours to see.
+BY_NAME = {"Secret": PULL_SECRET}
 
 # Knative: activator and queue-proxy, with TLS between them, and the queue-proxy's metrics.
 _REQUEST_PORTS, _STATISTICS_PORT, _METRICS_PORT = (8012, 8013, 8112), 9090, 9091
@@ -59,6 +67,15 @@ def objects(org_id: UUID, namespace: str) -> list[Manifest]:
     ]
 
 
+def pull_secret(org_id: UUID, namespace: str, host: str, user: str, key: str) -> Manifest:
+    """Return the Secret that lets an organisation's pods pull from a registry."""
+    auth = base64.b64encode(f"{user}:{key}".encode()).decode()
+    config = json.dumps({"auths": {host: {"username": user, "password": key, "auth": auth}}})
+    data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+    named = ("Secret", org_id, PULL_SECRET, namespace)
+    return _object(*named, type="kubernetes.io/dockerconfigjson", data=data)
+
+
 def path_of(wanted: Manifest) -> tuple[str, str]:
     """Return the path of an object's collection, and its own."""
     collection, namespace = RESOURCES[wanted["kind"]], wanted["metadata"].get("namespace")
@@ -83,9 +100,9 @@ def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:
     return {**live, **wanted, "metadata": metadata}
 
 
-def is_whole(org_id: UUID, namespace: str, live: Mapping[tuple[str, str, str], Manifest]) -> bool:
-    """Tell whether the cluster has all that belongs to an organisation, by `key_of`."""
-    return all(contains(live.get(key_of(each)), each) for each in objects(org_id, namespace))
+def is_whole(wanted: Iterable[Manifest], live: Mapping[tuple[str, str, str], Manifest]) -> bool:
+    """Tell whether the cluster has all of these objects, by `key_of`."""
+    return all(contains(live.get(key_of(each)), each) for each in wanted)
 
 
 def key_of(manifest: Manifest) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ from uuid import UUID
 from maxcloud import names
 from maxcloud.errors import MaxCloudError
 from maxcloud.models import LATEST, Template, TrafficShare
+from maxcloud.references import Reference
 
 Manifest = dict[str, Any]
 
@@ -52,7 +53,10 @@ class Occupied(MaxCloudError):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A service as the cluster should have it."""
+    """A service as the cluster should have it.
+
+    What is pulled from the host `registry` is pulled with the secret `pull_secret`.
+    """
 
     id: UUID
     org_id: UUID
@@ -62,6 +66,8 @@ class Wanted:
     revision: str
     template: Template
     traffic: tuple[TrafficShare, ...]
+    registry: str = ""
+    pull_secret: str = ""
 
 
 def service(wanted: Wanted) -> Manifest:
@@ -94,6 +100,7 @@ def service(wanted: Wanted) -> Manifest:
                     # A tenant's code gets no credential of the cluster and no list of neighbours.
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
+                    **_pulled(wanted),
                     "containers": [_container(template)],
                 },
             },
@@ -139,6 +146,13 @@ def _target(share: TrafficShare) -> Manifest:
     if share.tag:
         target["tag"] = share.tag
     return target
+
+
+def _pulled(wanted: Wanted) -> Manifest:
+    # The whole host: a name that only begins like the registry's must never see the secret.
+    if not wanted.pull_secret or Reference.parse(wanted.template.image).host != wanted.registry:
+        return {}
+    return {"imagePullSecrets": [{"name": wanted.pull_secret}]}
 
 
 def _container(template: Template) -> Manifest:

@@ -30,6 +30,7 @@ class RevisionRow:
     created_by: str
     created_at: datetime
     ready_at: datetime | None
+    kept_at: datetime | None
 
     @property
     def runs(self) -> Template:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from maxcloud import oci
+from maxcloud.references import Reference
 from maxcloud_local.instances.child import Child
 from maxcloud_local.instances.engines import Engine, Engines
 from maxcloud_local.instances.environment import expanded
@@ -113,7 +113,7 @@ class Containers:
                 await _remove(engine, *left)
 
     async def _image(self, engine: Engine, text: str) -> str:
-        reference = oci.Reference.parse(text)
+        reference = Reference.parse(text)
         # With its host it cannot be taken for an option, whatever a tenant called it.
         name = f"{reference.host}/{reference.repository}"
         if reference.host == LOCAL_HOST:

@@ -4,7 +4,7 @@ import hashlib
 
 from aiohttp import web
 
-from maxcloud import oci
+from maxcloud.references import Reference
 from maxcloud_local.instances.containers import LOCAL_HOST
 from maxcloud_local.instances.engines import Engines
 from maxcloud_local.instances.processes import OWN_HOST, SAMPLE, SAMPLE_SOURCE, no_such
@@ -35,7 +35,7 @@ def app(engines: Engines) -> web.Application:
 
 
 async def _image(engines: Engines, text: str) -> tuple[str, list[str]]:
-    reference = oci.Reference.parse(text)
+    reference = Reference.parse(text)
     if (reference.host, reference.repository) == (OWN_HOST, SAMPLE):
         return f"sha256:{hashlib.sha256(SAMPLE_SOURCE.read_bytes()).hexdigest()}", []
     if reference.host != LOCAL_HOST:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from maxcloud import oci
+from maxcloud.references import Reference
 from maxcloud_local.instances.child import Child
 from maxcloud_local.instances.ports import free_port
 from maxcloud_local.instances.running import CannotStart, Ended, Job
@@ -60,7 +60,7 @@ class Processes:
 
     def has(self, job: Job) -> bool:
         """Tell whether an instance is a process, or may only be one."""
-        return _is_function(job) or oci.Reference.parse(job.image).host == OWN_HOST
+        return _is_function(job) or Reference.parse(job.image).host == OWN_HOST
 
     async def start(self, job: Job, log: Log) -> Process:
         """Start a process; raises CannotStart."""
@@ -103,7 +103,7 @@ def _is_function(job: Job) -> bool:
 
 
 def _of_sample(job: Job) -> dict[str, str]:
-    if oci.Reference.parse(job.image).repository != SAMPLE:
+    if Reference.parse(job.image).repository != SAMPLE:
         raise no_such(job.image)
     if job.container.get("command") or job.container.get("args"):
         raise CannotStart(
