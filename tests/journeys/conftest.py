@@ -1,12 +1,15 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from maxcloud_local import registry
 from tests.cluster.backend import Cluster
 from tests.journeys import images
 from tests.journeys.platform import Deploying, Platform
+from tests.journeys.private import Private
 from tests.local.backend import engine
 
 
@@ -57,3 +60,13 @@ def name(platform: Platform, request: pytest.FixtureRequest) -> Iterator[str]:
 def web(platform: Platform, name: str, tmp_path: Path) -> str:
     """The reference of a fresh image that answers "version 1" on the port it is told."""
     return platform.backend.push(images.web(tmp_path / "web.tar", page="version 1"), name)
+
+
+@pytest.fixture(scope="session")
+def private(platform: Platform, request: pytest.FixtureRequest) -> Private:
+    """The platform's private registry, where it has one."""
+    if request.config.getoption("--platform") == "cluster":
+        pytest.skip("the registry of the test cluster is everybody's")
+    if registry.find() is None:
+        pytest.skip("Distribution is not on this machine: make registry")
+    return Private(f"registry.localhost:{urlsplit(platform.backend.api_url).port}", "127.0.0.1")

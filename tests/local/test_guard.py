@@ -3,6 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
+from maxcloud.errors import Forbidden, UnsupportedMedia
 from maxcloud_local.gateway.guard import why_refused
 
 ORIGIN = "http://localhost:8080"
@@ -32,7 +33,7 @@ LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     ],
 )
 def test_may(method: str, headers: dict[str, str]) -> None:
-    assert why_refused(method, CIMultiDict(headers), ORIGIN) is None
+    assert why_refused(method, "/api/v1/services", CIMultiDict(headers), ORIGIN) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_may(method: str, headers: dict[str, str]) -> None:
     ],
 )
 def test_a_web_page_may_not(method: str, headers: dict[str, str]) -> None:
-    error = why_refused(method, CIMultiDict(headers), ORIGIN)
+    error = why_refused(method, "/api/v1/services", CIMultiDict(headers), ORIGIN)
     assert error is not None
     assert (error.status_code, error.error_code) == (403, "forbidden")
 
@@ -75,6 +76,16 @@ def test_a_web_page_may_not(method: str, headers: dict[str, str]) -> None:
 @pytest.mark.parametrize("length", [{"Content-Length": "2"}, {"Transfer-Encoding": "chunked"}])
 def test_what_a_form_can_send_is_refused(media: str, length: dict[str, str]) -> None:
     headers = CIMultiDict({"Content-Type": media, **length})
-    error = why_refused("POST", headers, ORIGIN)
+    error = why_refused("POST", "/api/v1/services", headers, ORIGIN)
     assert error is not None
     assert (error.status_code, error.error_code) == (415, "unsupported_media_type")
+
+
+def test_a_form_is_taken_where_tokens_are_given_and_from_no_web_page() -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": "3"}
+    token = "/api/v1/registry/token"
+    assert why_refused("POST", token, CIMultiDict(form), ORIGIN) is None
+    foreign = CIMultiDict(form | {"Origin": "http://evil.example"})
+    assert isinstance(why_refused("POST", token, foreign, ORIGIN), Forbidden)
+    elsewhere = why_refused("POST", f"{token}/x", CIMultiDict(form), ORIGIN)
+    assert isinstance(elsewhere, UnsupportedMedia)

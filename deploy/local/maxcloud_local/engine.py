@@ -16,19 +16,21 @@ from typing import Any
 from aiohttp import web
 
 from maxcloud.errors import EngineError
-from maxcloud_local import platform, postgres
+from maxcloud_local import platform, postgres, registry
 from maxcloud_local.eventing.broker import Broker
 from maxcloud_local.eventing.sources import Sources
+from maxcloud_local.gateway import inward
 from maxcloud_local.gateway.forward import Forwarder
 from maxcloud_local.gateway.gateway import Gateway
-from maxcloud_local.happenings import Tell
+from maxcloud_local.happenings import Happening, Tell
 from maxcloud_local.instances import images
 from maxcloud_local.instances.containers import Containers
 from maxcloud_local.instances.engines import Engines
 from maxcloud_local.instances.instances import Instances
+from maxcloud_local.instances.ports import free_port
 from maxcloud_local.instances.processes import Processes
 from maxcloud_local.kubernetes import access, api
-from maxcloud_local.logs import Logs
+from maxcloud_local.logs import Log, Logs
 from maxcloud_local.serving.admission import admission
 from maxcloud_local.serving.serving import Serving
 from maxcloud_local.store import Store
@@ -88,8 +90,9 @@ async def running(settings: Settings, tell: Tell) -> AsyncIterator[Callable[[str
         stack.enter_context(_folder_of_our_own(settings.data))
         front = stack.enter_context(_listening(settings.port, everywhere=True))
         kubernetes, events, local = (stack.enter_context(_listening()) for _ in range(3))
-        engines = Engines()
-        containers = Containers(engines, hashlib.sha256(bytes(settings.data)).hexdigest()[:12])
+        private = _registry(settings, f"http://127.0.0.1:{_port(local)}")
+        engines, owner = Engines(), hashlib.sha256(bytes(settings.data)).hexdigest()[:12]
+        containers = Containers(engines, owner, {private.service: private.address})
         # Asking a container engine takes as long as starting the database.
         database, _ = await asyncio.gather(
             postgres.start(settings.data / "postgres"), containers.sweep()
@@ -111,7 +114,10 @@ async def running(settings: Settings, tell: Tell) -> AsyncIterator[Callable[[str
         forwarder = await stack.enter_async_context(Forwarder())
         broker = Broker(store, serving, forwarder, sink, tell)
         stack.push_async_callback(broker.stop)
-        gateway = Gateway(store, serving, forwarder, settings.port)
+        program = registry.find()
+        gateway = Gateway(
+            store, serving, forwarder, settings.port, private.address if program else None
+        )
         sources = Sources(store, broker.accept)
 
         known = f"http://127.0.0.1:{_port(local)}/images"
@@ -122,27 +128,49 @@ async def running(settings: Settings, tell: Tell) -> AsyncIterator[Callable[[str
             },
             "platform": {"secret-key": access.lasting_secret(settings.data / "secret-key")},
             "mail": _mail(os.environ),
+            # Without its secret the function says that there is no registry.
+            "registry": {"jwt-secret": private.signing[0]} if program else {},
         }
-        platform.load(store, secrets, _settings(settings, known, os.environ))
+        own = {"REGISTRY_URL": private.service, "REGISTRY_ADDRESS": f"http://{private.address}"}
+        platform.load(store, secrets, _settings(settings, known, os.environ) | own)
+        of_ours = images.app(engines)
+        inward.add_to(of_ours, serving, forwarder)
         control = (instances.run(), serving.run(), broker.run(), sources.run(), gateway.run())
         await stack.enter_async_context(_together(*control))
         for runner, sockets, encryption in (
             (_runner(api.application(store, logs, keys.token)), kubernetes, keys.tls),
-            (_runner(images.app(engines)), local, None),
+            (_runner(of_ours), local, None),
             (_runner(broker.app()), events, None),
             (gateway.runner(), front, None),
         ):
             await stack.enter_async_context(_served(runner, sockets, encryption))
+        if program is None:
+            tell(Happening("registry", "missing", registry.NO_REGISTRY))
+        else:
+            await stack.enter_async_context(registry.running(program, private, Log()))
         # What the rows have and this engine does not is brought back now, not with the next minute.
         sources.fire(platform.SYSTEM, "sweep")
         yield lambda name: serving.route(NAMESPACE, name) is not None
+
+
+def _registry(settings: Settings, here: str) -> registry.Settings:
+    folder = settings.data / "registry"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return registry.Settings(
+        folder=folder,
+        address=f"127.0.0.1:{free_port()}",
+        service=f"{registry.REGISTRY_HOST}:{settings.port}",
+        realm=f"http://localhost:{settings.port}/api/v1/registry/token",
+        hook=f"{here}{inward.NOTIFICATIONS}",
+        signing=[access.lasting_secret(settings.data / "registry-secret")],
+    )
 
 
 def _mail(environ: Mapping[str, str]) -> Mapping[str, str]:
     return {key: environ[name] for name, key in OF_THE_MAILER.items() if environ.get(name)}
 
 
-def _settings(settings: Settings, images: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+def _settings(settings: Settings, images: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {
         "DEV_MODE": str(not settings.asks_for_keys).lower(),
         "MAXCLOUD_DOMAIN": f"localhost:{settings.port}",

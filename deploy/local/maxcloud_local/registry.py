@@ -23,6 +23,9 @@ from maxcloud_local.logs import Log
 
 BINARY = "registry"
 
+# The host that the gateway leads here.
+REGISTRY_HOST = "registry.localhost"
+
 # What `make registry` of this repository builds.
 BUILT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maxcloud" / BINARY
 

@@ -91,6 +91,27 @@ class Forwarder:
             said = f"{revision.service} did not answer within {revision.timeout_seconds} s"
             return _trouble(request, 504, said)
 
+    async def hand_to(
+        self, request: web.Request, address: str, headers: CIMultiDict[str]
+    ) -> web.StreamResponse:
+        """Hand a request with these headers to a server that is no instance, and its answer back.
+
+        It may take as long as it takes; trouble is answered with one sentence.
+        """
+        try:
+            async with self._session.request(
+                request.method,
+                URL(f"http://{address}{_target(request)}", encoded=True),
+                headers=headers,
+                data=request.content if request.body_exists else None,
+                allow_redirects=False,
+            ) as answer:
+                return await _relayed(request, answer)
+        except ValueError:  # a byte that no header or path can carry
+            return _trouble(request, 400, "the request cannot be passed on")
+        except aiohttp.ClientError:
+            return _trouble(request, 502, "the connection ended without an answer")
+
     async def deliver(
         self,
         revision: Revision,
@@ -136,12 +157,7 @@ class Forwarder:
                 allow_redirects=False,
             ),
         ) as answer:
-            relayed = Relayed(answer)
-            await relayed.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await relayed.write(chunk)
-            await relayed.write_eof()
-            return relayed
+            return await _relayed(request, answer)
 
     async def _converse(
         self, request: web.Request, revision: Revision, headers: CIMultiDict[str]
@@ -224,6 +240,15 @@ def strip(headers: CIMultiDict[str]) -> None:
     }
     for name in {name.lower() for name in headers} & (named | _BETWEEN_NEIGHBOURS):
         headers.popall(name)
+
+
+async def _relayed(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    relayed = Relayed(answer)
+    await relayed.prepare(request)
+    async for chunk in answer.content.iter_any():
+        await relayed.write(chunk)
+    await relayed.write_eof()
+    return relayed
 
 
 def _target(request: web.Request) -> str:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from maxcloud.errors import APIError
 from maxcloud_local.gateway.forward import HEADERS_BYTES_MAX, Forwarder, as_it_came, passed_on
 from maxcloud_local.gateway.guard import why_refused
 from maxcloud_local.kinds import INGRESS, SERVICE
+from maxcloud_local.registry import NO_REGISTRY, REGISTRY_HOST
 from maxcloud_local.serving.conditions import YES, written
 from maxcloud_local.serving.revisions import Revision
 from maxcloud_local.serving.serving import Serving
@@ -79,11 +81,21 @@ def routes_of(ingresses: list[Object]) -> dict[str, list[Path]]:
 
 
 class Gateway:
-    """Listens on `port` of this machine's loopback addresses; `run` keeps its tables up to date."""
+    """Listens on `port` of this machine's loopback addresses; `run` keeps its tables up to date.
 
-    def __init__(self, store: Store, serving: Serving, forwarder: Forwarder, port: int) -> None:
+    `registry` is where the private registry listens, None where there is none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        serving: Serving,
+        forwarder: Forwarder,
+        port: int,
+        registry: str | None = None,
+    ) -> None:
         self._store, self._serving, self._forwarder = store, serving, forwarder
-        self._port = port
+        self._port, self._registry = port, registry
         self._routes: dict[str, list[Path]] = {}
         self._homes: dict[str, str] = {}
 
@@ -140,9 +152,13 @@ class Gateway:
             said = f"use http://localhost:{self._port}: services are found by their host name\n"
             return web.Response(status=404, text=said)
         headers = passed_on(request)
+        if host == REGISTRY_HOST:
+            return await self._to_registry(request, headers)
         if (paths := self._routes.get(host)) is not None:
             if (
-                error := why_refused(request.method, request.headers, self._origin(host))
+                error := why_refused(
+                    request.method, request.rel_url.raw_path, request.headers, self._origin(host)
+                )
             ) is not None:
                 return _refusal(error)
             path = next((path for path in paths if path.takes(request)), None)
@@ -153,9 +169,21 @@ class Gateway:
             revision = self._serving.route(path.namespace, path.service)
         else:
             revision = self._named(host)
+        return await self._to_revision(request, revision, headers)
+
+    async def _to_revision(
+        self, request: web.Request, revision: Revision | None, headers: CIMultiDict[str]
+    ) -> web.StreamResponse:
         if revision is None:
             return web.Response(status=404)
         return await self._forwarder.forward(request, revision, headers)
+
+    async def _to_registry(
+        self, request: web.Request, headers: CIMultiDict[str]
+    ) -> web.StreamResponse:
+        if self._registry is None:
+            return web.Response(status=503, text=f"{NO_REGISTRY}\n")
+        return await self._forwarder.hand_to(request, self._registry, headers)
 
     def _named(self, host: str) -> Revision | None:
         if not host.endswith(DOMAIN):

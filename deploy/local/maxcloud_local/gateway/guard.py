@@ -11,10 +11,15 @@ from collections.abc import Mapping
 from maxcloud.errors import APIError, Forbidden, UnsupportedMedia
 
 _JSON = {"application/json", "application/merge-patch+json"}
+# containerd and its like ask for a token by a form: it changes nothing, and a page of another
+# origin does not get to see the answer.
+_TAKES_A_FORM = "/api/v1/registry/token"
+_FORM = "application/x-www-form-urlencoded"
+
 _OF_THE_API_ITSELF = {"same-origin", "none"}
 
 
-def why_refused(method: str, headers: Mapping[str, str], origin: str) -> APIError | None:
+def why_refused(method: str, path: str, headers: Mapping[str, str], origin: str) -> APIError | None:
     """Return why a request must not reach the API at `origin`, or None for one that may.
 
     `headers` finds its names in any case.
@@ -25,6 +30,8 @@ def why_refused(method: str, headers: Mapping[str, str], origin: str) -> APIErro
     if site not in _OF_THE_API_ITSELF and not _is_navigation(method, headers):
         return Forbidden("a web page of another site must not use this API")
     media = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if path == _TAKES_A_FORM and media == _FORM:
+        return None
     if _has_body(headers) and media not in _JSON:
         return UnsupportedMedia("the body must be JSON: send Content-Type: application/json")
     return None

@@ -1,12 +1,14 @@
 """Instances that are containers of Podman or Docker."""
 
 import asyncio
+import json
 import math
 import os
 import re
 import resource
 import signal
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,6 +20,7 @@ from maxcloud_local.instances.environment import expanded
 from maxcloud_local.instances.ports import free_port
 from maxcloud_local.instances.running import CannotStart, Ended, Job
 from maxcloud_local.logs import Log
+from maxcloud_local.store import Object
 
 # Marks what an engine of ours has started; the value says which one.
 LABEL = "maxcloud.dev/engine"
@@ -75,17 +78,23 @@ class Container:
 
 
 class Containers:
-    """Starts containers; `owner` tells those of this data folder from another's."""
+    """Starts containers; `owner` tells those of this data folder from another's.
 
-    def __init__(self, engines: Engines, owner: str) -> None:
+    `addresses` says where registries are whose host no resolver of the machine need know.
+    """
+
+    def __init__(
+        self, engines: Engines, owner: str, addresses: Mapping[str, str] | None = None
+    ) -> None:
         self._engines, self._owner = engines, owner
+        self._addresses = addresses or {}
         # One pull of an image at a time: who waits finds it there.
         self._pulls: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def start(self, job: Job, log: Log) -> Container:
         """Start a container; pulls its image where it is not there. Raises CannotStart."""
         engine = await self._engines.require(job.image)
-        image = await self._image(engine, job.image)
+        image = await self._image(engine, job)
         name, port = f"maxcloud-{job.namespace}-{job.pod}", free_port()
         command = [
             *(engine.client, "run", "--name", name, "--hostname", job.pod),
@@ -112,10 +121,11 @@ class Containers:
             if left := listed.output.split():
                 await _remove(engine, *left)
 
-    async def _image(self, engine: Engine, text: str) -> str:
-        reference = Reference.parse(text)
+    async def _image(self, engine: Engine, job: Job) -> str:
+        reference = Reference.parse(job.image)
+        host = self._addresses.get(reference.host, reference.host)
         # With its host it cannot be taken for an option, whatever a tenant called it.
-        name = f"{reference.host}/{reference.repository}"
+        name = f"{host}/{reference.repository}"
         if reference.host == LOCAL_HOST:
             digest = reference.digest or ""
             pinned = re.fullmatch("sha256:[0-9a-f]{64}", digest)
@@ -123,10 +133,28 @@ class Containers:
         name += f"@{reference.digest}" if reference.digest else f":{reference.tag}"
         async with self._pulls.setdefault(name, asyncio.Lock()):
             if await engine.inspect("image", name) is None:
-                pulled = await engine.ask("pull", "--quiet", name, seconds=None)
-                if pulled.code:
-                    raise CannotStart("ErrImagePull", pulled.error)
+                is_here = host != reference.host
+                await _pull(engine, name, job.auths.get(reference.host), is_here=is_here)
         return name
+
+
+async def _pull(engine: Engine, name: str, auth: Object | None, *, is_here: bool) -> None:
+    """Pull an image, with what its registry asks for; one that is here speaks no TLS."""
+    with tempfile.TemporaryDirectory(prefix="maxcloud-pull-") as folder:
+        shown: list[str] = []
+        config = Path(folder) / "config.json"
+        if auth is not None:
+            config.touch(mode=0o600)
+            config.write_text(json.dumps({"auths": {name.partition("/")[0]: auth}}))
+        if engine.client == "podman":
+            shown += [f"--authfile={config}"] if auth is not None else []
+            shown += ["--tls-verify=false"] if is_here else []
+            before: list[str] = []
+        else:  # Docker's daemon asks its own machine without TLS by itself
+            before = ["--config", folder] if auth is not None else []
+        pulled = await engine.ask(*before, "pull", "--quiet", *shown, name, seconds=None)
+    if pulled.code:
+        raise CannotStart("ErrImagePull", pulled.error)
 
 
 def _command(job: Job, image: str) -> Iterator[str]:

@@ -1,9 +1,11 @@
-"""The environment of a container, from its revision and what that names. Pure.
+"""The environment of a container, and what its image is pulled with, from its revision. Pure.
 
 Source: Kubernetes, "Define Environment Variables for a Container"; the later of one name counts.
 """
 
 import base64
+import contextlib
+import json
 import re
 from collections.abc import Callable, Mapping
 
@@ -32,6 +34,19 @@ def environment(container: Object, find: Find) -> dict[str, str]:
         elif (value := _one_of(source, find)) is not None:
             variables[entry["name"]] = value
     return variables
+
+
+def pull_auths(spec: Object, find: Find) -> Object:
+    """Return what a pod's pull secrets hold, by host; one that is missing or broken is passed over.
+
+    So does the kubelet, and tries the pull without.
+    """
+    auths: Object = {}
+    for reference in spec.get("imagePullSecrets") or []:
+        content = _content(SECRET, {**reference, "optional": True}, find) or {}
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            auths |= json.loads(content[".dockerconfigjson"])["auths"]
+    return auths
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from maxcloud_local.instances import pods
 from maxcloud_local.instances.containers import Containers
-from maxcloud_local.instances.environment import environment
+from maxcloud_local.instances.environment import environment, pull_auths
 from maxcloud_local.instances.pods import Seen
 from maxcloud_local.instances.probes import answers
 from maxcloud_local.instances.processes import Processes
@@ -185,7 +185,8 @@ class Instance:
         account = find(SERVICE_ACCOUNT, self._namespace, spec.get("serviceAccountName", "default"))
         has_token = account is not None and account.get("automountServiceAccountToken") is not False
         has_token = has_token and spec.get("automountServiceAccountToken") is not False
-        job = Job(self._namespace, self.pod, container, env, has_token)
+        auths = pull_auths(spec, lambda kind, name: find(kind, self._namespace, name))
+        job = Job(self._namespace, self.pod, container, env, has_token, auths)
         if self._home.processes.has(job):
             return await self._home.processes.start(job, self._log)
         return await self._home.containers.start(job, self._log)

@@ -37,7 +37,10 @@ def new_name(revision: str) -> str:
 def manifest(revision: Object, name: str) -> Object:
     """Return a revision's new pod. It is there until its process is gone."""
     metadata, spec = revision["metadata"], revision["spec"]
-    kept = ("serviceAccountName", "automountServiceAccountToken", "enableServiceLinks")
+    kept = (
+        *("serviceAccountName", "automountServiceAccountToken", "enableServiceLinks"),
+        "imagePullSecrets",
+    )
     return {
         "apiVersion": POD.api_version,
         "kind": POD.name,

@@ -1,6 +1,6 @@
 """What an instance and its runtime say to each other: a process here, or a container."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from maxcloud.errors import MaxCloudError
@@ -28,7 +28,8 @@ class CannotStart(MaxCloudError):
 class Job:
     """One start: `container` is the revision's, `env` what all of its variables come to.
 
-    `has_token` says whether it may have the credential of its service account.
+    `has_token` says whether it may have the credential of its service account, `auths` what its
+    image may be pulled with, by host, as Docker's configuration has it.
     """
 
     namespace: str
@@ -36,6 +37,7 @@ class Job:
     container: Object
     env: dict[str, str]
     has_token: bool
+    auths: Object = field(default_factory=dict)
 
     @property
     def image(self) -> str:
