@@ -6,16 +6,20 @@ import hashlib
 import json
 import secrets
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.cluster import images
-from tests.cluster.components import BASE_IMAGE
-from tests.cluster.environment import ROOT, SYSTEM_NAMESPACE, kubectl
+from maxcloud import registry
+from tests.cluster import archive, build, cache, images, settings
+from tests.cluster.components import BASE_IMAGE, NOBODY
+from tests.cluster.environment import CACHE, ROOT, SYSTEM_NAMESPACE, kubectl
 from tests.cluster.progress import Steps
 
 OVERLAY = ROOT / "deploy/overlays/local"
+DISTRIBUTION_IMAGE = "dev.local/distribution:3"
 UNTAGGED = "dev.local/maxcloud:dev"
 IN_IMAGE = ("shared/maxcloud", "functions", "requirements/functions.txt", "deploy/Dockerfile")
 
@@ -37,7 +41,9 @@ def install(steps: Steps) -> None:
     base = {"BASE": BASE_IMAGE, "COMMIT": _commit()}
     with steps.step("build the functions' image"):
         images.build_image(image, ROOT / "deploy/Dockerfile", ROOT, base)
+        images.load_image(_distribution())
     _make_secrets()
+    settings.know_private_registry()
     manifests = kubectl("kustomize", str(OVERLAY)).replace(UNTAGGED, image)
     objects = list(yaml.safe_load_all(manifests))
     with steps.step("start the database and migrate"):
@@ -47,11 +53,13 @@ def install(steps: Steps) -> None:
         _apply([item for item in objects if item["kind"] == "Job"])
         _wait("job/migrate", "Complete")
     with steps.step("start the functions and their events"):
+        kubectl("rollout", "status", "deployment/distribution", *IN_SYSTEM, WITHIN)
         for function in FUNCTIONS:
             _wait(f"ksvc/{function}", "Ready")
         # Last: a Trigger that comes before its subscriber is looked at again only by backoff.
         _apply([item for item in objects if item["kind"] == "Trigger"])
-        _wait("ingress.networking.internal.knative.dev/api", "Ready")
+        for host in ("api", "registry"):
+            _wait(f"ingress.networking.internal.knative.dev/{host}", "Ready")
         for thing in (
             "broker/maxcloud",
             "trigger/mailer",
@@ -75,7 +83,7 @@ def _wait(thing: str, condition: str) -> None:
 
 
 def _make_secrets() -> None:
-    """Make the database's passwords and SECRET_KEY once; a second installation keeps them."""
+    """Make the database's passwords and all keys once; a second installation keeps them."""
     data = {}
     for role, user in (("owner", "postgres"), ("api", "mc_api"), ("worker", "mc_worker")):
         password = secrets.token_urlsafe(24)
@@ -83,6 +91,15 @@ def _make_secrets() -> None:
         data[f"{role}-url"] = f"postgresql://{user}:{password}@postgres.mc-system/postgres"
     _make_secret("database", data)
     _make_secret("platform", {"secret-key": secrets.token_urlsafe(32)})
+    signing = secrets.token_urlsafe(32)
+    keys = {
+        "jwt-secret": signing,
+        "jwks.json": json.dumps(registry.jwks([signing])),
+        "hook-secret": registry.hook_secrets([signing])[0],
+        "http-secret": secrets.token_urlsafe(32),
+    }
+    _make_secret("registry", keys)
+    _make_secret("registry-storage", {"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/data"})
 
 
 def _make_secret(name: str, data: dict[str, str]) -> None:
@@ -95,6 +112,19 @@ def _make_secret(name: str, data: dict[str, str]) -> None:
         "stringData": data,
     }
     kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+
+
+def _distribution() -> Path:
+    """The archive of Distribution's image: the program alone."""
+
+    def make(path: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            layer = Path(folder) / "layer.tar"
+            archive.program_layer(build.binaries() / "registry", "/bin/registry", layer)
+            image = archive.Image(DISTRIBUTION_IMAGE, (layer,), ("/bin/registry",), NOBODY)
+            archive.write_images([image], path)
+
+    return cache.made(CACHE / f"distribution-{build.key()}.tar", make)
 
 
 def _fingerprint() -> str:

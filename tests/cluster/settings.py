@@ -9,6 +9,7 @@ from tests.cluster.components import PAUSE_IMAGE
 from tests.cluster.environment import (
     DNS_SERVICE_ADDRESS,
     NODE_ADDRESS,
+    NODE_GATEWAY_PORT,
     POD_RANGE,
     REGISTRY,
     REGISTRY_HOST,
@@ -36,14 +37,27 @@ def files() -> dict[str, str]:
         "cni/pods.conflist": pod_network(),
         "registry.json": registry(),
     }
+    private = f"certs.d/{PRIVATE_REGISTRY}/hosts.toml"
     return {
         **{path: json.dumps(document, indent=1) for path, document in documents.items()},
         **KERNEL_SETTINGS,
         "containerd.toml": CONTAINERD,
         f"certs.d/{REGISTRY}/hosts.toml": REGISTRY_AS_CONTAINERD_SEES_IT,
-        "hosts": f"127.0.0.1 localhost\n{NODE_ADDRESS} {HOSTNAME} {REGISTRY_HOST}\n",
+        private: PRIVATE_REGISTRY_AS_CONTAINERD_SEES_IT,
+        "hosts": HOSTS,
         "resolv.conf": f"nameserver {DNS_SERVICE_ADDRESS}\n",
     }
+
+
+def know_private_registry() -> None:
+    """Write what lets the node pull from the platform's registry, on a cluster that was without.
+
+    Neither file is put in place of another: the node's mounts hold the ones that there are.
+    """
+    written = files()
+    for path in ("hosts", f"certs.d/{PRIVATE_REGISTRY}/hosts.toml"):
+        (STATE / path).parent.mkdir(parents=True, exist_ok=True)
+        (STATE / path).write_text(written[path])
 
 
 def kubelet() -> dict[str, Any]:
@@ -143,4 +157,17 @@ config_path = "{STATE}/certs.d"
 REGISTRY_AS_CONTAINERD_SEES_IT = f"""server = "https://{REGISTRY}"
 [host."https://{REGISTRY}"]
 ca = "{PKI}/test-ca.crt"
+"""
+
+PRIVATE_REGISTRY_HOST = "registry.localhost"
+PRIVATE_REGISTRY = f"{PRIVATE_REGISTRY_HOST}:{NODE_GATEWAY_PORT}"
+"""The platform's own registry, which the gateway leads to: without TLS, as all of it here."""
+
+PRIVATE_REGISTRY_AS_CONTAINERD_SEES_IT = f"""server = "http://{PRIVATE_REGISTRY}"
+[host."http://{PRIVATE_REGISTRY}"]
+capabilities = ["pull", "resolve"]
+"""
+
+HOSTS = f"""127.0.0.1 localhost
+{NODE_ADDRESS} {HOSTNAME} {REGISTRY_HOST} {PRIVATE_REGISTRY_HOST}
 """

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 import yaml
 
-from maxcloud import connection, events, names, openapi, runtime
+from maxcloud import connection, events, names, openapi, registry, runtime
 from maxcloud.http import Api
 from maxcloud.knative import isolation, pods
 from maxcloud.logs import answer
@@ -393,3 +393,33 @@ def test_the_account_without_rights_gets_no_token() -> None:
         if (each["kind"], each["metadata"]["name"]) == ("ServiceAccount", "function")
     ]
     assert account["automountServiceAccountToken"] is False
+
+
+# The private registry: distribution.yaml, the function `registry`, registry.py
+
+
+def test_the_registry_believes_and_tells_our_function() -> None:
+    found = {each["kind"]: each for each in documents(BASE / "distribution.yaml")}
+    config = yaml.safe_load(found["ConfigMap"]["data"]["config.yml"])
+    assert config["auth"]["token"]["issuer"] == registry.ISSUER
+    assert config["auth"]["token"]["signingalgorithms"] == ["ES256"]
+    [container] = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    env = {each["name"]: each.get("value") for each in container["env"]}
+    [endpoint] = yaml.safe_load(env["REGISTRY_NOTIFICATIONS_ENDPOINTS"])
+    host = "http://registry.mc-system.svc.cluster.local"
+    assert [f"{host}{hook.path}" for hook in APIS["registry"].hooks] == [endpoint["url"]]
+    token = env["REGISTRY_AUTH_TOKEN_REALM"].partition(")")[2]
+    assert token in {route.path for route in APIS["registry"].routes}
+    # A Service named `registry` would set variables that are Distribution's own.
+    assert found["Deployment"]["spec"]["template"]["spec"]["enableServiceLinks"] is False
+    paths = {p["path"]: p for p in found["Ingress"]["spec"]["rules"][0]["http"]["paths"]}
+    assert set(paths) == {token, "/healthz", "/v2/"}
+    [split] = paths["/v2/"]["splits"]
+    assert split["serviceName"] == found["Service"]["metadata"]["name"]
+
+
+def test_what_is_posted_inside_is_not_reached_from_outside() -> None:
+    for api in APIS.values():
+        for hook in api.hooks:
+            assert not any(hook.path.startswith(prefix) for prefix in PUBLIC)
+            assert hook.template not in openapi.document()["paths"]

@@ -21,8 +21,8 @@ ROOT = _COPY if _COPY.is_dir() else Path(__file__).parents[3]
 
 FUNCTIONS = ROOT / "functions"
 
-# The engine brings and migrates a database of its own.
-_NOT_HERE = {"postgres.yaml", "migrate.yaml"}
+# The engine brings a database of its own, migrates it, and has its own way with the registry.
+_NOT_HERE = {"postgres.yaml", "migrate.yaml", "distribution.yaml"}
 
 # A person is waiting, and there is little to look at.
 _SWEEP_SCHEDULE = "* * * * *"
