@@ -15,7 +15,7 @@ from functions_framework.aio import http
 from starlette.requests import Request
 
 from maxcloud import catalogue, events, oci, traffic
-from maxcloud.config import DEV_ORG_ID
+from maxcloud.belongings import belongings, pull_secret
 from maxcloud.errors import MaxCloudError, PermanentError, TemporaryError
 from maxcloud.events import PING, Event, Type, read_data
 from maxcloud.http import Api, Call
@@ -24,7 +24,6 @@ from maxcloud.models import Hint, ServiceHint, ServiceStatus
 from maxcloud.references import Reference
 from maxcloud.store import convergence as rows
 from maxcloud.store import dead_letters, idempotency, limits, organisations, revisions
-from maxcloud.store.images import Unkept
 from maxcloud.store.revisions import RevisionRow
 from maxcloud.store.services import ServiceRow
 
@@ -136,7 +135,7 @@ async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> manife
     if live is None:
         await have_namespace(call, row.org_id)
     elif Reference.parse(wanted.template.image).host == wanted.registry:
-        await have(catalogue.pull_secret(call.config, row.org_id))
+        await have(pull_secret(call.config, row.org_id))
     lost = await first_lost(call, row, wanted, live)
     try:
         if lost is None:
@@ -169,18 +168,7 @@ async def isolate(call: Call, org_id: UUID) -> None:
 
 async def have_namespace(call: Call, org_id: UUID) -> None:
     """Make an organisation's namespace and what is in it as they should be; NamespaceFailed."""
-    await have(belongings(call, org_id))
-
-
-def belongings(call: Call, org_id: UUID) -> list[manifests.Manifest]:
-    """Return what an organisation has in the cluster beside its services.
-
-    DEV_MODE's namespace is the developer's own, and left as it is.
-    """
-    pulls = catalogue.pull_secret(call.config, org_id)
-    if org_id == DEV_ORG_ID:
-        return pulls
-    return [*isolation.objects(org_id, call.config.namespace_of(org_id)), *pulls]
+    await have(belongings(call.config, org_id))
 
 
 async def have(objects: list[manifests.Manifest]) -> None:
@@ -201,16 +189,9 @@ async def revision_of(call: Call, row: ServiceRow) -> RevisionRow | None:
         return None
     template = resolved.template(Reference.parse(row.image).pinned(resolved.digest))
     chosen = await revisions.choose(call.db, resolved, template)
-    if chosen is not None and chosen.kept_at is None and call.config.registry_secrets:
-        await keep_image(call, chosen)
+    if chosen is not None:
+        await catalogue.try_to_keep(call.config, call.db, chosen)
     return chosen
-
-
-async def keep_image(call: Call, revision: RevisionRow) -> None:
-    """Keep what a revision runs from being cleaned up in our registry; the sweep tries again."""
-    unkept = Unkept(revision.org_id, revision.id, revision.name, revision.runs.image)
-    with contextlib.suppress(TemporaryError):
-        await catalogue.keep(call.config, call.db, unkept)
 
 
 async def first_lost(
@@ -238,12 +219,7 @@ async def write(live: manifests.Manifest | None, wanted: manifests.Manifest) -> 
 async def resolve_image(call: Call, row: ServiceRow) -> ServiceRow | None:
     """Ask the registry what the image is now; None when that settles the matter."""
     try:
-        image = await oci.resolve(
-            row.image,
-            call.config.registry_private_hosts,
-            call.config.local_images,
-            catalogue.ours(call.config, row.org_id),
-        )
+        image = await catalogue.resolve(call.config, row.org_id, row.image)
     except oci.ImageRefused as error:
         await give_up(call, row, error.reason, str(error), image_refused=True)
         return None
@@ -316,7 +292,7 @@ async def compare_namespaces(call: Call) -> None:
     """Find the organisations whose namespace, or what bounds them in it, is not as it should be."""
     live = {isolation.key_of(each): each async for each in cluster.isolating_objects()}
     for org_id in await organisations.all_across_tenants(call.db):
-        if isolation.is_whole(belongings(call, org_id), live):
+        if isolation.is_whole(belongings(call.config, org_id), live):
             continue
         event = events.about(Type.ORG_CREATED, api.function, Hint(id=org_id, org_id=org_id))
         if not await events.publish(call.config.sink, event):

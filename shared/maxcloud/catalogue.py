@@ -4,21 +4,20 @@ A notification is a hint, as every event is: the registry is asked what is there
 """
 
 import asyncio
+import contextlib
 import re
-import time
 from uuid import UUID
 
 from maxcloud import distribution, oci, registry
 from maxcloud.config import Config
 from maxcloud.distribution import Distribution
-from maxcloud.errors import ImageInUse, NotFound
-from maxcloud.knative import isolation
-from maxcloud.knative.manifests import Manifest
+from maxcloud.errors import ImageInUse, NotFound, TemporaryError
 from maxcloud.references import Reference
 from maxcloud.registry import Access
 from maxcloud.store import images
 from maxcloud.store.database import Database
 from maxcloud.store.images import ImageRow, Unkept
+from maxcloud.store.revisions import RevisionRow
 
 # A tag of ours keeps what a revision runs, whatever becomes of the others: the registry's own
 # clean-up takes what no tag leads to.
@@ -44,6 +43,12 @@ async def look(
         return await rows.put(tag, build.digest, build.size_bytes)
 
 
+async def resolve(config: Config, org_id: UUID, image: str) -> oci.Image:
+    """Look an organisation's image up, wherever it is; raises as `oci.resolve` does."""
+    hosts, local = config.registry_private_hosts, config.local_images
+    return await oci.resolve(image, hosts, local, ours(config, org_id))
+
+
 def ours(config: Config, org_id: UUID) -> oci.Ours | None:
     """Return how an organisation's images are looked up in our registry, where there is one."""
 
@@ -56,15 +61,6 @@ def ours(config: Config, org_id: UUID) -> oci.Ours | None:
     if not config.registry_secrets:
         return None
     return oci.Ours(config.registry_url, config.registry_base, token)
-
-
-def pull_secret(config: Config, org_id: UUID) -> list[Manifest]:
-    """Return what an organisation's nodes pull from our registry with; none without a registry."""
-    if not config.registry_secrets:
-        return []
-    key = registry.pull_key(org_id, config.registry_secrets[0], int(time.time()))
-    namespace = config.namespace_of(org_id)
-    return [isolation.pull_secret(org_id, namespace, config.registry_url, registry.ROBOT, key)]
 
 
 async def wait_for(there: Distribution, repository: str, tag: str, digest: str) -> None:
@@ -97,6 +93,14 @@ async def delete(config: Config, db: Database, org_id: UUID, name: str, tag: str
             if await rows.is_last(row):
                 await there.remove(repository, row.digest)
             await rows.remove(tag)
+
+
+async def try_to_keep(config: Config, db: Database, revision: RevisionRow) -> None:
+    """Keep what a new revision runs; where that fails, the sweep tries again."""
+    if config.registry_secrets and revision.kept_at is None:
+        unkept = Unkept(revision.org_id, revision.id, revision.name, revision.runs.image)
+        with contextlib.suppress(TemporaryError):
+            await keep(config, db, unkept)
 
 
 async def keep(config: Config, db: Database, revision: Unkept) -> None:

@@ -1,11 +1,12 @@
 """A container's variables, and what is put into them."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
 
-from maxcloud_local.instances.environment import environment, expanded
+from maxcloud_local.instances.environment import environment, expanded, pull_auths
 from maxcloud_local.instances.running import CannotStart
 from maxcloud_local.kinds import CONFIG_MAP, SECRET, Kind
 
@@ -93,3 +94,23 @@ def test_what_is_missing(container: dict[str, Any], sentence: str) -> None:
 )
 def test_expansion(text: str, expected: str) -> None:
     assert expanded(text, {"A": "1", "B": "2"}) == expected
+
+
+def docker_config(content: object) -> dict[str, Any]:
+    text = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return {"data": {".dockerconfigjson": base64.b64encode(text).decode()}}
+
+
+def test_an_image_is_pulled_with_what_its_secrets_say() -> None:
+    secrets = {
+        "one": docker_config({"auths": {"a.test": {"auth": "x"}}}),
+        "two": docker_config({"auths": {"b.test:5000": {"auth": "y"}}}),
+        "no json": docker_config(b"{"),
+        "no auths": docker_config({}),
+        "no object": docker_config({"auths": 5}),
+        "of another type": {"data": {"key": ""}},
+    }
+    spec = {"imagePullSecrets": [{"name": name} for name in (*secrets, "gone")]}
+    found = pull_auths(spec, lambda kind, name: secrets.get(name) if kind is SECRET else None)
+    assert found == {"a.test": {"auth": "x"}, "b.test:5000": {"auth": "y"}}
+    assert pull_auths({}, lambda kind, name: None) == {}

@@ -1,6 +1,7 @@
 """Which request goes where, on the one port of the platform."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from maxcloud_local.gateway import gateway
 from maxcloud_local.gateway.gateway import Gateway, routes_of
 from maxcloud_local.kinds import INGRESS, SERVICE
 from tests.local.standins import until
-from tests.local.world import World, listening, world
+from tests.local.world import World, listening, nobody, world
 
 pytestmark = pytest.mark.anyio
 
@@ -61,11 +62,14 @@ class Front:
 
 
 @asynccontextmanager
-async def front(functions: Iterable[str] = FUNCTIONS) -> AsyncIterator[Front]:
+async def front(
+    functions: Iterable[str] = FUNCTIONS, registry: str | None = None
+) -> AsyncIterator[Front]:
     async with world() as here, aiohttp.ClientSession() as client:
         made = Front(here, client)
         bound = listening()
-        served = Gateway(here.store, here.serving, here.forwarder, bound.getsockname()[1])
+        port = bound.getsockname()[1]
+        served = Gateway(here.store, here.serving, here.forwarder, port, registry)
         made.port = await here.serve(served.runner(), bound)
         here.store.create(INGRESS, ingress())
         for name in functions:
@@ -304,3 +308,35 @@ def test_a_host_belongs_to_the_first_ingress() -> None:
 )
 def test_bare(host: str, name: str) -> None:
     assert gateway.bare(host) == name
+
+
+async def test_the_registrys_host_leads_to_it_and_its_answers_back() -> None:
+    seen: list[tuple[str, str, bytes, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        body, host = await request.read(), request.headers["Host"]
+        seen.append((request.method, request.path_qs, body, host))
+        return web.Response(status=202, headers={"Location": "/v2/x", "Docker-X": "y"})
+
+    app = web.Application(client_max_size=2**24)
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with world() as there:
+        bound = listening()
+        port = await there.serve(web.AppRunner(app), bound)
+        async with front(registry=f"127.0.0.1:{port}") as here:
+            large = b"x" * 2**22
+            status, _ = await here.ask(
+                "Registry.localhost:PORT", "/v2/a%2Fb?c=d", "PATCH", data=io.BytesIO(large)
+            )
+            assert status == 202
+            assert seen == [("PATCH", "/v2/a%2Fb?c=d", large, f"Registry.localhost:{here.port}")]
+
+
+async def test_without_a_registry_its_host_says_what_to_install() -> None:
+    async with front() as here:
+        status, said = await here.ask("registry.localhost:PORT", "/v2/")
+        assert status == 503
+        assert "make registry" in said
+    gone = await nobody()
+    async with front(registry=gone) as here:
+        assert (await here.ask("registry.localhost:PORT", "/v2/"))[0] == 502
