@@ -19,6 +19,8 @@ COMMANDS = (
     Lazily("revisions", "revisions.revisions", "List a service's revisions, newest first."),
     Lazily("rollback", "revisions.rollback", "Send all requests to an older revision."),
     Lazily("traffic", "revisions.traffic", "Split a service's requests, or show the split."),
+    Lazily("push", "push.push", "Push an image into your organisation's registry."),
+    Lazily("images", "images.app", "List the images in the registry, or delete a tag."),
     Lazily("auth", "auth.app", "Register, log in, and look after keys."),
     Lazily("invite", "invites.app", "Ask people into your organisation, or join one."),
     Lazily("dev", "dev.dev", "Run the whole platform on this machine; Ctrl-C ends it."),

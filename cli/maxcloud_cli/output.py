@@ -1,6 +1,7 @@
 """How results look: tables for people, JSON and YAML for scripts."""
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,22 @@ def field_list(fields: Mapping[str, Sequence[str]]) -> str:
 def day(moment: "datetime | None") -> str:
     """Return a moment as a table shows it; nothing for none."""
     return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people say it: 4 kB, 23.1 MB."""
+    for unit, bytes in (("GB", 10**9), ("MB", 10**6)):
+        if count >= bytes:
+            return f"{count / bytes:.1f} {unit}"
+    return f"{math.ceil(count / 1000)} kB"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was, in its largest unit: 40s, 5m, 3h, 12d."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")

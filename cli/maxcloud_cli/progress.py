@@ -103,17 +103,21 @@ class Progress:
     ) -> None:
         self._wipe()
 
-    def show(self, steps: Sequence[Step], waiting_for: str = "") -> None:
-        """Print the steps that are new, all at the present time, and what is awaited now."""
+    def show(self, steps: Sequence[Step], waiting_for: str = "", *, going_on: str = "") -> None:
+        """Print the steps that are new, all at the present time, and what is awaited now.
+
+        `going_on` is shown in its place where there is more to say than that.
+        """
         seconds = time.monotonic() - self._start
         self._wipe()
         for step in steps:
             if step.text not in self._shown:
                 self._shown.add(step.text)
                 self._line(self._step(step, seconds))
-        if self._live and waiting_for:
+        now = going_on or (waiting_for and f"waiting for {waiting_for}")
+        if self._live and now:
             dots = "…" if self._unicode else "..."
-            self._stream.write(f"  {dots} waiting for {waiting_for} ({seconds:.0f} s)")
+            self._stream.write(f"  {dots} {now} ({seconds:.0f} s)")
             self._stream.flush()
 
     def _step(self, step: Step, seconds: float) -> str:

@@ -15,7 +15,7 @@ and `NotTheAPI`, an APIError, where the answer is none of ours.
 """
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from maxcloud import following
 from maxcloud.accounts import (
@@ -41,6 +41,7 @@ from maxcloud.connection import (
 )
 from maxcloud.errors import NotFound, TooManyRequests, Unavailable
 from maxcloud.following import LogEvent
+from maxcloud.images import Image, RegistryTokenResponse
 from maxcloud.models import (
     DeployRequest,
     Instance,
@@ -58,7 +59,8 @@ from maxcloud.models import (
 
 __all__ = ["Client", "ConnectionFailed", "InvalidSetting", "NoAnswer", "NotTheAPI"]
 
-_SERVICES, _LOGS, _AUTH = "/api/v1/services", "/api/v1/logs", "/api/v1/auth"
+_SERVICES, _LOGS = "/api/v1/services", "/api/v1/logs"
+_AUTH, _REGISTRY = "/api/v1/auth", "/api/v1/registry"
 
 # For how long a stream that was lost is sought.
 FOLLOW_SECONDS = 300.0
@@ -205,6 +207,24 @@ class Client(Connection):
         body = _json(AcceptInviteRequest(token=token))
         return self._read(AcceptInviteResponse, self._send("POST", f"{_AUTH}/accept-invite", body))
 
+    def get_registry_token(self, *scopes: str) -> RegistryTokenResponse:
+        """Return a token for the registry, for as much of the scopes as the key may do.
+
+        A scope is `repository:{org_id}/{name}:pull,push`. Nothing granted is no error.
+        """
+        query = urlencode([("scope", scope) for scope in scopes])
+        answer = self._send("GET", f"{_REGISTRY}/token?{query}")
+        return self._read(RegistryTokenResponse, answer)
+
+    def list_images(self) -> list[Image]:
+        """Return the images that the organisation has in the registry, newest first."""
+        return self._all_pages(Image, f"{_REGISTRY}/images")
+
+    def delete_image_tag(self, name: str, tag: str) -> None:
+        """Delete a tag; ImageInUse while a revision that is kept runs what it leads to."""
+        path = _below(f"{_REGISTRY}/images", name, "image", parts="/")
+        self._send("DELETE", _below(f"{path}/tags", tag, "tag"))
+
     def version(self) -> Version:
         """Return what the API runs."""
         return self._read(Version, self._send("GET", "/api/v1/version"))
@@ -221,11 +241,11 @@ def _service_path(id_or_name: str) -> str:
     return _below(_SERVICES, id_or_name, "service")
 
 
-def _below(collection: str, id: str, what: str) -> str:
+def _below(collection: str, id: str, what: str, parts: str = "") -> str:
     # An empty or dotted segment would name another route.
-    if not id.strip("."):
+    if not all(part.strip(".") for part in (id.split(parts) if parts else [id])):
         raise NotFound(f"there is no {what} {id!r}")
-    return f"{collection}/{quote(id, safe='')}"
+    return f"{collection}/{quote(id, safe=parts)}"
 
 
 def _json(request: Request) -> str:

@@ -41,6 +41,11 @@ class Happening:
     done: int
     size: int
 
+    @property
+    def ends(self) -> bool:
+        """Whether the layer stands in the registry now."""
+        return self.what not in {What.PACKING, What.SENDING}
+
 
 @dataclass(frozen=True)
 class Neighbour:
@@ -86,6 +91,7 @@ def push(
     registry: Registry,
     repository: str,
     tag: str,
+    *,
     tell: Callable[[Happening], None],
     neighbours: Callable[[], Sequence[Neighbour]] = tuple,
 ) -> Pushed:

@@ -8,6 +8,7 @@ MaxCloudError
 └── RegistryRefused       an answer that no repetition changes
 """
 
+import base64
 import json
 import re
 import threading
@@ -77,7 +78,13 @@ class _Upload:
 class Registry:
     """A connection to one registry, used by several threads at once."""
 
-    def __init__(self, url: str, token_for: TokenSource, scopes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        url: str,
+        token_for: TokenSource,
+        scopes: tuple[str, ...] = (),
+        token: str | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         parsed = httpx.URL(self.url)
         self.host = parsed.netloc.decode()
@@ -95,8 +102,14 @@ class Registry:
         )
         self._token_for = token_for
         self._scopes = scopes
-        self._token: str | None = None
+        self._token = token
         self._lock = threading.Lock()
+
+    @classmethod
+    def of_tokens(cls, token_for: TokenSource, *scopes: str) -> "Registry":
+        """Return the registry that tokens of this source are for: it stands in them as `aud`."""
+        token = token_for(scopes)
+        return cls(_address(_audience(token)), token_for, scopes, token)
 
     def __enter__(self) -> Self:
         return self
@@ -284,7 +297,7 @@ class Registry:
     def _current_token(self) -> str:
         with self._lock:
             if self._token is None:
-                self._token, self._fresh = self._token_for(self._scopes), True
+                self._token = self._token_for(self._scopes)
             return self._token
 
     def _renewed(self, refused: str) -> bool:
@@ -308,6 +321,25 @@ class Registry:
         if answer.status_code in {_UNAUTHORIZED, _FORBIDDEN}:
             raise RegistryRefused(f"the registry {self.host} does not let this key push ({said})")
         raise RegistryRefused(f"the registry {self.host} refused the image: {said}")
+
+
+def _audience(token: str) -> str:
+    """Return whom a JWT is for (RFC 7519, section 4.1.3); it came from who signed it."""
+    try:
+        payload = token.split(".")[1]
+        said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["aud"]
+        if isinstance(said, str) and said:
+            return said
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise RegistryRefused("the API gave a token that names no registry")
+
+
+def _address(host: str) -> str:
+    """Return a registry's address: HTTPS everywhere but on this machine, as Docker has it."""
+    name = httpx.URL(f"https://{host}").host
+    here = name in {"localhost", "127.0.0.1"} or name.endswith(".localhost")
+    return f"{'http' if here else 'https'}://{host}"
 
 
 def _codes(answer: httpx.Response) -> set[str]:

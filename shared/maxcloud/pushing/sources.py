@@ -8,7 +8,7 @@ digest that the build named; a `docker save` has none that a registry takes, and
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,20 +98,20 @@ class Image:
         ).encode()
 
 
-def read(path: Path, ref: str | None = None) -> Image:
+def read(path: Path, names: Collection[str] = ()) -> Image:
     """Return the image that lies there; ArchiveInvalid says what is wrong with it.
 
-    A layout of several images is asked for the one that is named `ref`. Of an image for several
-    platforms it is the one that the nodes run: nobody pulls the others from here, and a layout
-    often lacks them.
+    Of several images it is the one that has one of the `names`, such as `shop:v1` or `v1`. Of an
+    image for several platforms it is the one that the nodes run: nobody pulls the others from
+    here, and a layout often lacks them.
     """
     files = Folder(path) if path.is_dir() else Tar(_whole(path))
     try:
         # Docker writes both forms into one tar, and calls its uncompressed layers final in OCI's.
         if files.find("manifest.json"):
-            return _docker_archive(files, ref)
+            return _docker_archive(files, names)
         if files.find("index.json"):
-            return _oci_layout(files, ref)
+            return _oci_layout(files, names)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         said = f"{path} is not an image as `docker save` or OCI describe it ({error})"
         raise ArchiveInvalid(said) from error
@@ -142,18 +142,18 @@ def _whole(path: Path) -> Path:
     return path
 
 
-def _docker_archive(files: Files, ref: str | None) -> Image:
+def _docker_archive(files: Files, names: Collection[str]) -> Image:
     entries = parsed(_bytes(files, "manifest.json"), f"manifest.json of {files.path}")
     named = [(entry, entry.get("RepoTags") or []) for entry in entries]
-    entry = _one(files, named, ref)
+    entry = _one(files, named, names)
     config = _bytes(files, entry["Config"])
     said = parsed(config, f"the config of {files.path}")
-    diff_ids, names = said["rootfs"]["diff_ids"], entry["Layers"]
-    if not isinstance(names, list) or len(names) != len(diff_ids) or len(names) > LAYERS_MAX:
-        raise ArchiveInvalid(f"{files.path} has {len(names)} layers and names {len(diff_ids)}")
+    diff_ids, paths = said["rootfs"]["diff_ids"], entry["Layers"]
+    if len(paths) != len(diff_ids) or len(paths) > LAYERS_MAX:
+        raise ArchiveInvalid(f"{files.path} has {len(paths)} layers, its config {len(diff_ids)}")
     layers = tuple(
-        _docker_layer(_content(files, name), _checked(files, diff_id))
-        for name, diff_id in zip(names, diff_ids, strict=True)
+        _docker_layer(_content(files, path), _checked(files, diff_id))
+        for path, diff_id in zip(paths, diff_ids, strict=True)
     )
     return Image(config, layers, _platform(said))
 
@@ -164,10 +164,10 @@ def _docker_layer(content: Content, diff_id: str) -> Layer:
     return Layer(diff_id, content, media_type=packed or GZIP, plain=packed is None)
 
 
-def _oci_layout(files: Files, ref: str | None) -> Image:
+def _oci_layout(files: Files, names: Collection[str]) -> Image:
     index = parsed(_bytes(files, "index.json"), f"index.json of {files.path}")
     for _ in range(_DEPTH_MAX):
-        descriptor = _chosen(files, index, ref)
+        descriptor = _chosen(files, index, names)
         kind, content = descriptor.get("mediaType"), _blob(files, descriptor).whole(JSON_MAX)
         if digest_of(content) != descriptor["digest"]:
             raise ArchiveInvalid(f"{descriptor['digest']} in {files.path} is damaged")
@@ -202,7 +202,7 @@ def _oci_layer(files: Files, said: Json) -> Layer:
     return Layer(said["digest"], content, Stored(said["digest"], content.size, kind), kind)
 
 
-def _chosen(files: Files, index: Json, ref: str | None) -> Json:
+def _chosen(files: Files, index: Json, names: Collection[str]) -> Json:
     """Return the descriptor of the image, or of a further index, that an index leads to."""
     # A builder's attestations stand beside the images, for a platform named unknown.
     described = [each for each in index["manifests"] if _runs_here(each.get("platform"))]
@@ -210,24 +210,28 @@ def _chosen(files: Files, index: Json, ref: str | None) -> Json:
         raise ArchiveInvalid(f"{files.path} has no image for {OS}/{ARCHITECTURE}")
     ours = [each for each in described if each.get("platform")] or described
     key = "org.opencontainers.image.ref.name"
-    named = [(each, [name] if (name := (each.get("annotations") or {}).get(key)) else []) for each in ours]
-    return _one(files, named, ref)
+    annotations = [each.get("annotations") or {} for each in ours]
+    named = [
+        (each, [said[key]] if key in said else [])
+        for each, said in zip(ours, annotations, strict=True)
+    ]
+    return _one(files, named, names)
 
 
 def _runs_here(platform: Json | None) -> bool:
     return not platform or (platform.get("os"), platform.get("architecture")) == (OS, ARCHITECTURE)
 
 
-def _one(files: Files, named: Sequence[tuple[Json, Sequence[str]]], ref: str | None) -> Json:
+def _one(files: Files, named: Sequence[tuple[Json, Sequence[str]]], names: Collection[str]) -> Json:
     """Return the one of several that is meant: the only one, or the one that has the name."""
     if len(named) == 1:
         return named[0][0]
     if not named:
         raise ArchiveInvalid(f"{files.path} holds no image")
-    found = [each for each, names in named if ref in names]
+    found = [each for each, own in named if any(name.split("/")[-1] in names for name in own)]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(sorted({name for _, names in named for name in names})) or "without names"
+    known = ", ".join(sorted({name for _, own in named for name in own})) or "without names"
     raise ArchiveInvalid(f"{files.path} holds {len(named)} images ({known}); save one of them")
 
 
@@ -245,7 +249,9 @@ def _checked(files: Files, digest: Any) -> str:
     return digest
 
 
-def _content(files: Files, name: str) -> Content:
+def _content(files: Files, name: Any) -> Content:
+    if not isinstance(name, str):
+        raise ArchiveInvalid(f"{files.path} names a file by {name!r}"[:200])
     if found := files.find(name):
         return found
     raise ArchiveInvalid(f"{files.path} is not whole: {name[:100]} is missing")
