@@ -35,6 +35,7 @@ class Distribution:
     folder: Path
     auth: Mapping[str, Any] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    host_name: str = ""  # what references call it, where that is not its address
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property

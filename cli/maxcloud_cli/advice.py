@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from maxcloud import client, errors
-from maxcloud_cli import credentials, output
+from maxcloud.pushing import contents, registry
+from maxcloud_cli import credentials, engines, output
 from maxcloud_cli.commands.dev import EngineMissing
+from maxcloud_cli.commands.push import PushInterrupted
 from maxcloud_cli.commands.revisions import NothingOlder
 from maxcloud_cli.pages import still_serving
 from maxcloud_cli.request import option_of
@@ -70,6 +72,9 @@ def advice_for(error: Exception) -> Advice | None:
         return _of_failed_deploy(error.service)
     if isinstance(error, StillGoing):
         return _of_still_going(error)
+    if isinstance(error, PushInterrupted):
+        said = f"interrupted; nothing of {error} is listed"
+        return Advice(said, "pushing again goes on with what is there", INTERRUPTED)
     if isinstance(error, EngineMissing):
         said = f"the local engine is not installed: the package {error} is missing"
         return Advice(said, "pip install 'maxcloud[local]'")
@@ -152,6 +157,12 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
         "mend the file or remove it, then `maxcloud auth login`",
         FAILED,
     ),
+    (engines.NoSuchImage, "", "`podman images` or `docker images` shows what there is", FAILED),
+    (engines.EngineFailed, "", "save it yourself, and push that file", FAILED),
+    (contents.ArchiveInvalid, "", "save it anew: `docker save IMAGE -o image.tar`", FAILED),
+    (registry.KeyRefused, "", "use a key with the role deploy, member or admin", FAILED),
+    (registry.RegistryRefused, "", "push it again; if it stays so, ask the operator", FAILED),
+    (registry.RegistryUnreachable, "", "push it again: it goes on with what is there", FAILED),
     (client.InvalidSetting, "", "see --api-url and --api-key", WRONG_USAGE),
     (client.NoAnswer, "", "try again; if this was a change, it may have taken effect", FAILED),
     (client.ConnectionFailed, "", f"is it running there? {_ADDRESS}", FAILED),

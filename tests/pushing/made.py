@@ -46,10 +46,11 @@ def docker_files(layers: Sequence[bytes], tags: Sequence[str] = ("shop:v1",)) ->
     """The files of a `docker save`."""
     described = config(layers)
     names = [f"{digest(each)[7:]}.tar" for each in layers]
-    entry = {"Config": f"{digest(described)[7:]}.json", "RepoTags": tags, "Layers": names}
+    name = f"{digest(described)[7:]}.json"
+    entry = {"Config": name, "RepoTags": tags, "Layers": names}
     return {
         **dict(zip(names, layers, strict=True)),
-        entry["Config"]: described,
+        name: described,
         "manifest.json": json.dumps([entry]).encode(),
     }
 

@@ -92,7 +92,8 @@ def test_of_several_images_the_one_that_is_named(tmp_path: Path, names: set[str]
 
 def test_several_in_a_layout_are_told_apart_by_their_annotation(tmp_path: Path) -> None:
     key = "org.opencontainers.image.ref.name"
-    files, manifests = {}, []
+    files: dict[str, bytes] = {}
+    manifests = []
     for tag, layer in zip(("v1", "v2"), LAYERS, strict=True):
         own = made.oci_files([layer])
         manifests += [json.loads(own["index.json"])["manifests"][0] | {"annotations": {key: tag}}]

@@ -6,6 +6,7 @@ rest. A token goes to this registry's origin alone, whatever addresses its answe
 MaxCloudError
 ├── RegistryUnreachable   no answer, again and again
 └── RegistryRefused       an answer that no repetition changes
+    └── KeyRefused        the key's role does not reach this far
 """
 
 import base64
@@ -59,6 +60,10 @@ class RegistryUnreachable(MaxCloudError):
 
 class RegistryRefused(MaxCloudError):
     """The registry does not take what it was sent; the message says what and why."""
+
+
+class KeyRefused(RegistryRefused):
+    """The token does not allow it: the key has too little of a role."""
 
 
 class _Broken(Exception):
@@ -277,7 +282,7 @@ class Registry:
         """Return the answer to one request, with a new token when the old one is over."""
         # httpx would put `params` in the place of a path's own query.
         url = httpx.URL(path).copy_merge_params(params or {})
-        while True:
+        for is_last in (False, True):
             token = self._current_token()
             sent = {"Authorization": f"Bearer {token}"} if token else {}
             body = content() if callable(content) else content
@@ -288,11 +293,13 @@ class Registry:
             except httpx.TransportError as error:
                 said = str(error) or type(error).__name__
                 raise _Broken(said) from error
-            if answer.status_code == _UNAUTHORIZED and self._renewed(token):
+            if answer.status_code == _UNAUTHORIZED and token and not is_last:
+                self._renew(token)
                 continue
-            if answer.status_code == _TOO_MANY or answer.status_code >= 500:  # noqa: PLR2004
-                raise _Broken(_reason(answer))
-            return answer
+            break
+        if answer.status_code == _TOO_MANY or answer.status_code >= 500:  # noqa: PLR2004
+            raise _Broken(_reason(answer))
+        return answer
 
     def _current_token(self) -> str:
         with self._lock:
@@ -300,14 +307,11 @@ class Registry:
                 self._token = self._token_for(self._scopes)
             return self._token
 
-    def _renewed(self, refused: str) -> bool:
-        """Return whether there is another token than the refused one to try with."""
+    def _renew(self, refused: str) -> None:
+        """Get another token than the refused one, unless another thread has one already."""
         with self._lock:
-            if not refused:
-                return False
             if self._token == refused:
                 self._token = self._token_for(self._scopes)
-            return self._token != refused
 
     def _place(self, answer: httpx.Response) -> str:
         """Return where an upload goes on: a path, because the origin stays ours."""
@@ -319,7 +323,7 @@ class Registry:
             return
         said = _reason(answer)
         if answer.status_code in {_UNAUTHORIZED, _FORBIDDEN}:
-            raise RegistryRefused(f"the registry {self.host} does not let this key push ({said})")
+            raise KeyRefused(f"the registry {self.host} does not let this key push ({said})")
         raise RegistryRefused(f"the registry {self.host} refused the image: {said}")
 
 
