@@ -72,9 +72,6 @@ def advice_for(error: Exception) -> Advice | None:
         return _of_failed_deploy(error.service)
     if isinstance(error, StillGoing):
         return _of_still_going(error)
-    if isinstance(error, PushInterrupted):
-        said = f"interrupted; nothing of {error} is listed"
-        return Advice(said, "pushing again goes on with what is there", INTERRUPTED)
     if isinstance(error, EngineMissing):
         said = f"the local engine is not installed: the package {error} is missing"
         return Advice(said, "pip install 'maxcloud[local]'")
@@ -157,6 +154,7 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
         "mend the file or remove it, then `maxcloud auth login`",
         FAILED,
     ),
+    (PushInterrupted, "", "pushing again goes on with what is there", INTERRUPTED),
     (engines.NoSuchImage, "", "`podman images` or `docker images` shows what there is", FAILED),
     (engines.EngineFailed, "", "save it yourself, and push that file", FAILED),
     (contents.ArchiveInvalid, "", "save it anew: `docker save IMAGE -o image.tar`", FAILED),

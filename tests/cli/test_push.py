@@ -259,6 +259,6 @@ def test_ctrl_c_ends_it(
         done = ended(process)
     assert done.code == 130, done.err
     assert error_lines(done) == [
-        "Error: interrupted; nothing of cut is listed",
+        "Error: interrupted; cut:latest is what it was before",
         "Hint: pushing again goes on with what is there",
     ]

@@ -63,7 +63,7 @@ def push(
     try:
         pushed.run()
     except KeyboardInterrupt:
-        raise PushInterrupted(name) from None
+        raise PushInterrupted(f"interrupted; {name}:{tag} is what it was before") from None
     if settings.output is not Format.TABLE:
         output.result(output.as_data(pushed.data(), settings.output))
     elif settings.quiet:

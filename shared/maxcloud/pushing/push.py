@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -156,11 +156,12 @@ class _Push:
             lacking = [layer for layer in distinct if there[layer.digest] is None]
             if lacking:
                 self._look_around(lacking, neighbours)
-            folder = Path(scratch)
-            config = pool.submit(self._send_config, folder)
-            sent = pool.map(lambda layer: (layer.digest, self._brought(layer, folder)), lacking)
-            there |= dict(sent)
-            config.result()
+            brought = {
+                layer.digest: pool.submit(self._brought, layer, Path(scratch)) for layer in lacking
+            }
+            config = pool.submit(self._send_config, Path(scratch))
+            _none_failed([*brought.values(), config])
+            there |= {digest: future.result() for digest, future in brought.items()}
         return [stored for layer in self._image.layers if (stored := there[layer.digest])]
 
     @contextmanager
@@ -169,9 +170,10 @@ class _Push:
             try:
                 yield pool
             except BaseException:
-                # What has begun ends at its next block.
+                # What has begun ends at its next block or pause.
                 self._stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+                self._registry.stop()
+                pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
     def _already(self, layer: Layer) -> tuple[str, Stored | None]:
@@ -247,6 +249,13 @@ class _Push:
 
     def _say(self, layer: str, what: What, done: int, size: int) -> None:
         self._tell(Happening(layer, what, done, size))
+
+
+def _none_failed(futures: Sequence["Future[Any]"]) -> None:
+    """Wait for all of them, or raise what the first one raises that fails."""
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        future.result()
 
 
 def _layers_of(registry: Registry, repository: str, manifest: bytes) -> Mapping[str, Stored]:

@@ -13,7 +13,6 @@ import base64
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -93,22 +92,22 @@ class Registry:
         self.url = url.rstrip("/")
         parsed = httpx.URL(self.url)
         self.host = parsed.netloc.decode()
-        base = parsed
-        if parsed.host.endswith(".localhost"):
-            # This machine by definition (RFC 6761), though not every resolver knows it.
-            base = parsed.copy_with(host="127.0.0.1")
+        is_here = _is_here(parsed.host)
+        # Not every resolver knows names below localhost.
+        base = parsed.copy_with(host="127.0.0.1") if is_here else parsed
         self._http = httpx.Client(
             base_url=base,
             headers={"Host": self.host, "User-Agent": f"maxcloud/{__version__}"},
             verify=base.scheme == "https",
             timeout=_TIMEOUT,
             limits=_CONNECTIONS,
-            trust_env=not parsed.host.endswith("localhost"),
+            trust_env=not is_here,  # no proxy leads here
         )
         self._token_for = token_for
         self._scopes = scopes
         self._token = token
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
 
     @classmethod
     def of_tokens(cls, token_for: TokenSource, *scopes: str) -> "Registry":
@@ -126,6 +125,10 @@ class Registry:
         trace: TracebackType | None,
     ) -> None:
         self._http.close()
+
+    def stop(self) -> None:
+        """Let no request of any thread be repeated any more."""
+        self._stopped.set()
 
     def widen(self, *scopes: str) -> None:
         """Ask for tokens with further scopes from now on."""
@@ -257,9 +260,8 @@ class Registry:
 
     def _pause(self, pauses: Iterator[float], failure: str) -> None:
         pause = next(pauses, None)
-        if pause is None:
+        if pause is None or self._stopped.wait(pause):
             raise RegistryUnreachable(f"the registry {self.host} does not answer: {failure}")
-        time.sleep(pause)
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Return the answer to a request that does no harm when it is sent twice."""
@@ -341,9 +343,16 @@ def _audience(token: str) -> str:
 
 def _address(host: str) -> str:
     """Return a registry's address: HTTPS everywhere but on this machine, as Docker has it."""
-    name = httpx.URL(f"https://{host}").host
-    here = name in {"localhost", "127.0.0.1"} or name.endswith(".localhost")
-    return f"{'http' if here else 'https'}://{host}"
+    try:
+        url = httpx.URL(f"https://{host}")
+    except httpx.InvalidURL as error:
+        raise RegistryRefused("the API gave a token that names no registry") from error
+    return str(url.copy_with(scheme="http")) if _is_here(url.host) else str(url)
+
+
+def _is_here(name: str) -> bool:
+    """Return whether a host is this machine by definition (RFC 6761, section 6.3)."""
+    return name in {"localhost", "127.0.0.1"} or name.endswith(".localhost")
 
 
 def _codes(answer: httpx.Response) -> set[str]:
