@@ -1,8 +1,6 @@
 """The real registry, CNCF Distribution, as a process of a test."""
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,19 +11,17 @@ from typing import Any
 import httpx
 import pytest
 
+from maxcloud_local import registry as local
 from tests.journeys.platform import eventually
 from tests.ports import free_port
 
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maxcloud"
-
 
 def program() -> Path:
-    """Distribution's program: of the path, or as it was built here; without one, a skip."""
-    built = [_CACHE / "registry", *_CACHE.glob("cluster/binaries-*/registry")]
-    found = shutil.which("registry") or next((each for each in built if each.exists()), None)
+    """Return where Distribution is; without it, a skip."""
+    found = local.find()
     if found is None:
-        pytest.skip("Distribution is not on this machine")
-    return Path(found)
+        pytest.skip("Distribution is not on this machine: make registry")
+    return found
 
 
 @dataclass

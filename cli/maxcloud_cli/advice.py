@@ -178,6 +178,7 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     ),
     (errors.EmailTaken, "", "ask a member for an invitation, or `maxcloud auth login`", FAILED),
     (errors.OrganizationTaken, "", "choose another --org, or ask its admin to invite you", FAILED),
+    (errors.ImageInUse, "", "deploy another image there first, then delete it", FAILED),
     (errors.LastAdminKey, "", "`maxcloud auth api-keys create`, or --force", FAILED),
     (errors.EmailUnverified, "", "`maxcloud auth verify TOKEN`, as the mail says", FAILED),
     (errors.TokenExpired, "", "ask whoever invited you for a new one", FAILED),
@@ -193,7 +194,7 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     (
         errors.NotFound,
         "",
-        "see what there is: `maxcloud list`, `auth api-keys` or `invite list`",
+        "see what there is: `maxcloud list`, `images`, `auth api-keys` or `invite list`",
         FAILED,
     ),
     (errors.InvalidField, "", "see {option}", WRONG_USAGE),

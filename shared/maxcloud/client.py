@@ -217,7 +217,7 @@ class Client(Connection):
         return self._read(RegistryTokenResponse, answer)
 
     def list_images(self) -> list[Image]:
-        """Return the images that the organisation has in the registry, newest first."""
+        """Return the organisation's images in the registry, by name, the newest first."""
         return self._all_pages(Image, f"{_REGISTRY}/images")
 
     def delete_image_tag(self, name: str, tag: str) -> None:

@@ -31,7 +31,7 @@ from tests.cli.scripted import (
 SERVICES = "/api/v1/services"
 BY_NAME = f"{SERVICES}/shop"
 BY_ID = f"{SERVICES}/{SERVICE_ID}"
-HINT = "Hint: see what there is: `maxcloud list`, `auth api-keys` or `invite list`"
+HINT = "Hint: see what there is: `maxcloud list`, `images`, `auth api-keys` or `invite list`"
 GONE = refusal(404, "not_found", "there is no service shop")
 
 
@@ -374,7 +374,7 @@ def test_describe_of_nothing(scripted: ScriptedAPI, maxcloud: Maxcloud) -> None:
         1,
         [
             "Error: there is no service shop",
-            "Hint: see what there is: `maxcloud list`, `auth api-keys` or `invite list`",
+            "Hint: see what there is: `maxcloud list`, `images`, `auth api-keys` or `invite list`",
         ],
     )
 

@@ -148,7 +148,7 @@ def test_a_delete_is_followed_until_the_row_is_gone(maxcloud: Maxcloud, cluster:
     assert gone.code == 1
     assert (
         gone.err.splitlines()[1]
-        == "Hint: see what there is: `maxcloud list`, `auth api-keys` or `invite list`"
+        == "Hint: see what there is: `maxcloud list`, `images`, `auth api-keys` or `invite list`"
     )
 
 

@@ -183,5 +183,6 @@ def _neighbours(client: "Client", path: str) -> "Sequence[Neighbour]":
         images = client.list_images()
     except APIError:  # it saves time alone
         return []
+    images.sort(key=lambda image: image.created_at, reverse=True)
     images.sort(key=lambda image: image.name != name)
     return [Neighbour(f"{owner}/{image.name}", image.digest) for image in images]
