@@ -84,9 +84,11 @@ class Distribution:
 
 
 @contextmanager
-def distribution(folder: Path, auth: Mapping[str, Any] | None = None) -> Iterator[Distribution]:
+def distribution(
+    folder: Path, auth: Mapping[str, Any] | None = None, port: int = 0
+) -> Iterator[Distribution]:
     """Run a registry while the block runs."""
-    made = Distribution(folder, auth or {})
+    made = Distribution(folder, auth or {}, port or free_port())
     made.start()
     try:
         yield made
