@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from maxcloud import client, errors
-from maxcloud.pushing import contents, registry
+from maxcloud.pushing import contents, packing, registry
 from maxcloud_cli import credentials, engines, output
 from maxcloud_cli.commands.dev import EngineMissing
 from maxcloud_cli.commands.push import PushInterrupted
@@ -158,6 +158,7 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     (engines.NoSuchImage, "", "`podman images` or `docker images` shows what there is", FAILED),
     (engines.EngineFailed, "", "save it yourself, and push that file", FAILED),
     (contents.ArchiveInvalid, "", "save it anew: `docker save IMAGE -o image.tar`", FAILED),
+    (packing.NoRoom, "", "make room there, or name another folder in TMPDIR", FAILED),
     (registry.KeyRefused, "", "use a key with the role deploy, member or admin", FAILED),
     (registry.RegistryRefused, "", "push it again; if it stays so, ask the operator", FAILED),
     (registry.RegistryUnreachable, "", "push it again: it goes on with what is there", FAILED),

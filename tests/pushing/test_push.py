@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from maxcloud.pushing.contents import ArchiveInvalid
+from maxcloud.pushing.packing import NoRoom, packed
 from maxcloud.pushing.push import Happening, Neighbour, Pushed, push
 from maxcloud.pushing.registry import Registry
 from maxcloud.pushing.sources import Image, read
@@ -132,6 +133,25 @@ def test_another_image_of_the_organisation_lends_its_layers(
     away = Neighbour(anew(), first.digest)
     _, ends = pushed(registry, path, three, "v1", away)
     assert ends == {"pushed": 3}
+
+
+def test_layers_that_docker_named_get_their_name_of_oci(
+    registry: Distribution, tmp_path: Path
+) -> None:
+    repository = anew()
+    target = f"docker://{registry.host}/{repository}:v1"
+    first = made.docker_archive(tmp_path / "a.tar", *LAYERS[:2])
+    skopeo("copy", "--quiet", "--dest-tls-verify=false", f"docker-archive:{first}", target)
+    _, ends = pushed(registry, made.docker_archive(tmp_path / "b.tar", *LAYERS), repository)
+    assert ends == {"already there": 2, "pushed": 1}
+    kinds = {each["mediaType"] for each in manifest(registry, repository)["layers"]}
+    assert kinds == {f"{made.OCI}.layer.v1.tar+gzip"}
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    content = read(made.docker_archive(tmp_path / "a.tar", LAYERS[0])).layers[0].content
+    with pytest.raises(NoRoom, match="cannot be packed in /: No space left on device"):
+        packed(content, made.digest(LAYERS[0]), Path("/dev/full"), lambda _: None)
 
 
 def test_a_layer_twice_in_one_image(registry: Distribution, tmp_path: Path) -> None:

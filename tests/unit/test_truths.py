@@ -222,9 +222,7 @@ API_ROLE, WORKER_ROLE = "api-url", "worker-url"
 DATABASE_ROLE = dict.fromkeys(
     ("auth", "health", "invites", "logs", "registry", "services"), API_ROLE
 )
-ACCOUNT = dict.fromkeys(
-    ("auth", "health", "invites", "mailer", "registry", "services"), "function"
-)
+ACCOUNT = dict.fromkeys(("auth", "health", "invites", "mailer", "registry", "services"), "function")
 
 # Who makes tokens for the registry: for callers, and for itself.
 SIGNING = {"registry", "reconcile"}

@@ -14,7 +14,7 @@ from maxcloud.errors import MaxCloudError
 from maxcloud.pushing.contents import ArchiveInvalid, Content
 from maxcloud.pushing.packing import digest_of_content, packed
 from maxcloud.pushing.registry import Registry
-from maxcloud.pushing.sources import Image, Layer, Stored, digest_of, parsed
+from maxcloud.pushing.sources import Image, Layer, Stored, digest_of, oci_type, parsed
 
 # More would not fill a line better, and each holds a connection and a compressor.
 WORKERS = 4
@@ -151,7 +151,7 @@ class _Push:
     def stored(self, neighbours: Callable[[], Sequence[Neighbour]]) -> list[Stored]:
         """Return how each layer stands in the registry, once all of them and the config do."""
         distinct = list({layer.digest: layer for layer in self._image.layers}.values())
-        with self._pool() as pool, tempfile.TemporaryDirectory(prefix="maxcloud-push-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="maxcloud-push-") as scratch, self._pool() as pool:
             there = dict(pool.map(self._already, distinct))
             lacking = [layer for layer in distinct if there[layer.digest] is None]
             if lacking:
@@ -266,7 +266,8 @@ def _layers_of(registry: Registry, repository: str, manifest: bytes) -> Mapping[
     try:
         document: dict[str, Any] = parsed(manifest, "the manifest")
         layers = [
-            Stored(each["digest"], each["size"], each["mediaType"]) for each in document["layers"]
+            Stored(each["digest"], each["size"], oci_type(each["mediaType"]))
+            for each in document["layers"]
         ]
         config = registry.small_blob(repository, document["config"]["digest"])
         diff_ids = parsed(config or b"", "the config")["rootfs"]["diff_ids"]

@@ -149,7 +149,10 @@ class Registry:
         """Return a blob that is small, such as a config; None when there is no such one."""
         answer = self._ask("GET", f"/v2/{repository}/blobs/{digest}")
         if answer.is_redirect:  # into the object store, which must not get the token
-            answer = httpx.get(answer.headers["Location"], timeout=_TIMEOUT)
+            try:
+                answer = httpx.get(answer.headers["Location"], timeout=_TIMEOUT)
+            except (httpx.RequestError, httpx.InvalidURL):
+                return None
         whole = answer.status_code == _OK and len(answer.content) <= JSON_MAX
         return answer.content if whole and digest_of(answer.content) == digest else None
 
@@ -292,7 +295,7 @@ class Registry:
                 answer = self._http.request(
                     method, url, content=body, headers=sent | (headers or {})
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 said = str(error) or type(error).__name__
                 raise _Broken(said) from error
             if answer.status_code == _UNAUTHORIZED and token and not is_last:
@@ -317,8 +320,10 @@ class Registry:
 
     def _place(self, answer: httpx.Response) -> str:
         """Return where an upload goes on: a path, because the origin stays ours."""
-        location = httpx.URL(answer.headers.get("Location", ""))
-        return location.raw_path.decode()
+        try:
+            return httpx.URL(answer.headers["Location"]).raw_path.decode()
+        except (KeyError, httpx.InvalidURL) as error:
+            raise RegistryRefused(f"{self.host} answers as no registry does") from error
 
     def _expect(self, answer: httpx.Response, status: int) -> None:
         if answer.status_code == status:

@@ -124,6 +124,14 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
+def oci_type(media_type: str) -> str:
+    """Return what OCI calls a layer's media type, which may be Docker's; KeyError for another."""
+    if not (found := _LAYER.fullmatch(media_type)):
+        raise KeyError(media_type)
+    packing = (found[2] or found[3] or "").lstrip("+.")
+    return f"{_OCI}layer.v1.tar" + (f"+{packing}" if packing else "")
+
+
 def parsed(content: bytes, what: str) -> Any:
     """Return the value of a JSON text; ArchiveInvalid when it is none."""
     try:
@@ -135,8 +143,11 @@ def parsed(content: bytes, what: str) -> Any:
 def _whole(path: Path) -> Path:
     if not path.is_file():
         raise ArchiveInvalid(f"{path} is neither a file nor a folder")
-    with path.open("rb") as file:
-        start = file.read(6)
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise ArchiveInvalid(f"cannot read {path}: {error.strerror}") from error
     if start[:2] == b"\x1f\x8b" or start[:4] == b"\x28\xb5\x2f\xfd" or start == b"\xfd7zXZ\x00":
         raise ArchiveInvalid(f"{path} is compressed as a whole; unpack it to a tar first")
     return path
