@@ -29,6 +29,10 @@ BYTES_MAX = 4 * 1024 * 1024
 
 REDIRECTS_MAX = 3
 
+# What leads to an IPv4 address from a network without any (RFC 6052).
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.ip_network("::/96")  # RFC 4291, section 2.5.5.1; among them ::1
+
 # Images of these hosts stand in no registry: the local engine has them, and says so.
 LOCAL_HOSTS = frozenset({"localhost", "maxcloud.local"})
 
@@ -248,11 +252,20 @@ def _lowest_port(exposed: Mapping[str, object]) -> int | None:
 
 def _is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address)
+    if parsed.version == 6:  # noqa: PLR2004
+        parsed = _embedded(parsed) or parsed
     return parsed.is_global and not parsed.is_multicast  # Python takes a multicast group for global
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address leads to, by whichever way there is."""
+    if address in _NAT64 or address in _COMPATIBLE:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None,))[-1]
 
 
 class _OutwardTransport(httpx.AsyncHTTPTransport):
