@@ -133,7 +133,7 @@ async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> manife
     """Bring an object to what is wanted and return it; None when that is not for us to do."""
     live = await cluster.get_service(wanted.namespace, row.name)
     if live is None:
-        await have_namespace(call, row.org_id)
+        await have(belongings(call.config, row.org_id))
     elif Reference.parse(wanted.template.image).host == wanted.registry:
         await have(pull_secret(call.config, row.org_id))
     lost = await first_lost(call, row, wanted, live)
@@ -161,14 +161,9 @@ async def isolate(call: Call, org_id: UUID) -> None:
     """
     if await organisations.exists(call.db, org_id):
         try:
-            await have_namespace(call, org_id)
+            await have(belongings(call.config, org_id))
         except NamespaceFailed as error:
             raise PermanentError(f"namespace of {org_id}: {error}") from error
-
-
-async def have_namespace(call: Call, org_id: UUID) -> None:
-    """Make an organisation's namespace and what is in it as they should be; NamespaceFailed."""
-    await have(belongings(call.config, org_id))
 
 
 async def have(objects: list[manifests.Manifest]) -> None:

@@ -36,6 +36,7 @@ from maxcloud.http import Api, Call
 from maxcloud.images import Image, RegistryTokenResponse
 from maxcloud.models import Role
 from maxcloud.pages import Page
+from maxcloud.registry import Access
 from maxcloud.store import images
 
 # How clients of a registry show a key: as the password, whatever the user's name (RFC 7617).
@@ -161,7 +162,8 @@ async def _token(call: Call, key: str, scopes: list[str]) -> RegistryTokenRespon
     _require_registry(call)
     org_id, subject, allowed = await _bearer(call, key)
     now = int(time.time())
-    access = tokens.granted(scopes, org_id, allowed)[:SCOPES_MAX]
+    granted = tokens.granted(scopes, org_id, allowed)[:SCOPES_MAX]
+    access = [await _kept_from_harm(call, org_id, each) for each in granted]
     seconds = call.config.registry_token_seconds
     audience = call.config.registry_url
     secrets = call.config.registry_secrets
@@ -172,6 +174,19 @@ async def _token(call: Call, key: str, scopes: list[str]) -> RegistryTokenRespon
         expires_in=seconds,
         issued_at=datetime.fromtimestamp(now, UTC),
     )
+
+
+async def _kept_from_harm(call: Call, org_id: UUID, access: Access) -> Access:
+    """Return an access without the right to delete while requests reach a build of its repository.
+
+    A client deletes by digest, whatever tags there are; our own route looks at each build.
+    """
+    if tokens.DELETE in access.actions:
+        place = f"{call.config.registry_url}/{access.name}"
+        if await images.repository_serves(call.db, org_id, place):
+            left = tuple(action for action in access.actions if action != tokens.DELETE)
+            return Access(access.name, left)
+    return access
 
 
 async def _bearer(call: Call, key: str) -> tuple[UUID, str, tuple[str, ...]]:

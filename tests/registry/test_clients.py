@@ -5,13 +5,14 @@ import time
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 
 from maxcloud import keys, registry
 from maxcloud.models import Role
 from maxcloud.registry import Access
 from tests.functions.people import Organisation
-from tests.registry.world import Said, World, archive, run
+from tests.registry.world import Said, World, add_revision, archive, run
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +106,18 @@ def test_what_skopeo_may_not_do(world: World, org: Organisation, source: str) ->
     assert world.digest(f"{org.id}/rights", "1") is not None
 
 
+def test_skopeo_deletes_nothing_that_serves(world: World, org: Organisation) -> None:
+    repository, key = f"{org.id}/serving", org.key()
+    old, new = world.push(repository, "old"), world.push(repository, "new")
+    add_revision(world, org, f"s-{org.id.hex[:8]}", repository, new)
+    for tag in ("old", "new"):
+        refused = skopeo("delete", place(world, org, "serving", tag), key=key)
+        assert "401 Unauthorized" in refused.text, refused
+    assert (world.digest(repository, "old"), world.digest(repository, "new")) == (old, new)
+
+
 def test_nobody_lists_all_repositories(world: World, org: Organisation) -> None:
     key, client = org.key(), f"http://{world.host}/v2/_catalog"
-    import httpx
-
     query = {"scope": "registry:catalog:*", "service": world.host}
     token = httpx.get(f"{world.url}/api/v1/registry/token", params=query, auth=("me", key)).json()
     answer = httpx.get(client, headers={"Authorization": f"Bearer {token['token']}"})

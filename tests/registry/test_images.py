@@ -1,6 +1,7 @@
 """From a push to the list and to the end of an image: notifications, the sweep, deletes."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,10 +14,11 @@ from maxcloud.errors import TemporaryError
 from maxcloud.models import Role
 from maxcloud.registry import Access
 from maxcloud.store.database import Database
-from tests.functions.people import Organisation, caller
+from tests.functions.people import Organisation, caller, installation
 from tests.functions.support import assert_refusal
 from tests.journeys.platform import eventually
-from tests.registry.world import INDEX, MANIFEST, SIGNING, World
+from tests.ports import free_port
+from tests.registry.world import INDEX, MANIFEST, SIGNING, World, add_revision
 from tests.store.support import execute
 
 IMAGES = "/api/v1/registry/images"
@@ -49,21 +51,6 @@ def listed(http: httpx.Client) -> dict[str, list[str]]:
 
 def until_listed(http: httpx.Client, wanted: dict[str, list[str]]) -> None:
     eventually("images", lambda: listed(http), 20, lambda seen: seen == wanted)
-
-
-def revision(org: Organisation, service: str, world: World, repository: str, digest: str) -> str:
-    """Add a ready service whose one revision runs a build."""
-    service_id, name = org.service(service), f"{service}-00001"
-    image = f"{world.host}/{repository}@{digest}"
-    execute(
-        org.database.owner,
-        "insert into revisions (org_id, service_id, generation, name, image, digest, template)"
-        " values (%s, %s, 1, %s, %s, %s, %s)",
-        *(org.id, service_id, name, image, digest, json.dumps({"image": image})),
-    )
-    update = "update services set latest_revision = %s, ready_revision = %s where id = %s"
-    execute(org.database.owner, update, name, name, service_id)
-    return name
 
 
 def test_a_push_is_listed_with_its_size_and_age(
@@ -169,7 +156,7 @@ def test_what_serves_stays_and_what_does_not_goes(
     repository = f"{org.id}/shop"
     old, new = world.push(repository, "old"), world.push(repository, "new")
     until_listed(http, {old: ["old"], new: ["new"]})
-    name = revision(org, f"s-{org.id.hex[:8]}", world, repository, new)
+    name = add_revision(world, org, f"s-{org.id.hex[:8]}", repository, new)
     refused = http.delete(f"{IMAGES}/shop/tags/new")
     assert name in assert_refusal(refused, "image_in_use")
     assert http.delete(f"{IMAGES}/shop/tags/old").status_code == 204
@@ -310,7 +297,7 @@ async def test_what_a_revision_runs_gets_a_tag_that_outlives_the_others(
     repository, service = f"{org.id}/shop", f"s-{org.id.hex[:8]}"
     digest = world.push(repository, "v1")
     await asyncio.to_thread(until_listed, http, {digest: ["v1"]})
-    name = revision(org, service, world, repository, digest)
+    name = add_revision(world, org, service, repository, digest)
     await swept(world, worker)
     await asyncio.to_thread(until_listed, http, {digest: [f"maxcloud.{name}", "v1"]})
     newer = world.push(repository, "v1")
@@ -334,11 +321,6 @@ async def test_what_a_revision_runs_gets_a_tag_that_outlives_the_others(
 async def test_a_registry_that_is_away(
     world: World, org: Organisation, apis: Any, worker: Database
 ) -> None:
-    import dataclasses
-
-    from tests.functions.people import installation
-    from tests.ports import free_port
-
     nowhere = f"http://127.0.0.1:{free_port()}"
     away = dataclasses.replace(world.config, registry_address=nowhere)
     with pytest.raises(TemporaryError, match="the registry cannot be reached"):

@@ -1,9 +1,9 @@
 """A registry with everything that belongs to it, and what a test does with it."""
 
-import base64
 import hashlib
 import json
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +18,10 @@ from maxcloud.config import Config
 from maxcloud.registry import Access
 from maxcloud_local import registry as local
 from tests.conftest import TestDatabase
+from tests.functions.people import Organisation
 from tests.journeys import images
 from tests.journeys.platform import eventually
+from tests.store.support import execute
 
 SIGNING = "r" * 32
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -117,6 +119,23 @@ class World:
         return {"mediaType": media, "digest": digest, "size": len(content)}
 
 
+def add_revision(
+    world: World, org: Organisation, service: str, repository: str, digest: str
+) -> str:
+    """Add a ready service whose one revision runs a build; return the revision's name."""
+    service_id, name = org.service(service), f"{service}-00001"
+    image = f"{world.host}/{repository}@{digest}"
+    execute(
+        org.database.owner,
+        "insert into revisions (org_id, service_id, generation, name, image, digest, template)"
+        " values (%s, %s, 1, %s, %s, %s, %s)",
+        *(org.id, service_id, name, image, digest, json.dumps({"image": image})),
+    )
+    update = "update services set latest_revision = %s, ready_revision = %s where id = %s"
+    execute(org.database.owner, update, name, name, service_id)
+    return name
+
+
 def archive(folder: Path, page: str = "hello") -> Path:
     """Write an image's archive, as `docker save` does."""
     return images.web(folder / f"{uuid.uuid4().hex}.tar", page=page)
@@ -128,11 +147,5 @@ def run(*command: str | Path) -> Said:
     return Said(done.returncode, done.stdout + done.stderr)
 
 
-def credentials(key: str, user: str = "anything") -> str:
-    return base64.b64encode(f"{user}:{key}".encode()).decode()
-
-
 def _now() -> int:
-    import time
-
     return int(time.time())

@@ -116,6 +116,14 @@ async def builds(db: Database, org_id: UUID, after: Place | None, most: int) -> 
         return [Image.model_validate(row) for row in await cursor.fetchall()]
 
 
+async def repository_serves(db: Database, org_id: UUID, repository: str) -> bool:
+    """Tell whether requests reach a revision that runs a build of a repository (with its host)."""
+    async with db.tenant(org_id) as connection:
+        values = {"org_id": org_id, "repository": repository}
+        cursor = await connection.execute(_SQL["repository_serves"], values)
+        return await cursor.fetchone() is not None
+
+
 async def unkept_across_tenants(db: Database, host: str, most: int) -> list[Unkept]:
     """Return revisions that run what is in this registry and have no tag of our own yet."""
     async with db.across_tenants() as connection:

@@ -57,6 +57,16 @@ where r.org_id = %(org_id)s and r.template ->> 'image' = %(reference)s
     )
 order by r.name
 
+-- repository_serves --
+select 1 from revisions r
+    join services s on s.org_id = r.org_id and s.id = r.service_id
+where r.org_id = %(org_id)s and starts_with(r.template ->> 'image', %(repository)s || '@')
+    and (
+        r.name in (s.latest_revision, s.ready_revision)
+        or s.traffic @> jsonb_build_array(jsonb_build_object('revision', r.name))
+    )
+limit 1
+
 -- unkept_across_tenants --
 select org_id, id, name, template ->> 'image' as image from revisions
 where kept_at is null and starts_with(template ->> 'image', %(host)s || '/')
