@@ -179,7 +179,12 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     ),
     (errors.EmailTaken, "", "ask a member for an invitation, or `maxcloud auth login`", FAILED),
     (errors.OrganizationTaken, "", "choose another --org, or ask its admin to invite you", FAILED),
-    (errors.ImageInUse, "", "deploy another image there first, then delete it", FAILED),
+    (
+        errors.ImageInUse,
+        "",
+        "deploy another image to it, or roll it back; then delete the tag",
+        FAILED,
+    ),
     (errors.LastAdminKey, "", "`maxcloud auth api-keys create`, or --force", FAILED),
     (errors.EmailUnverified, "", "`maxcloud auth verify TOKEN`, as the mail says", FAILED),
     (errors.TokenExpired, "", "ask whoever invited you for a new one", FAILED),

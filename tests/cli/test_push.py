@@ -178,6 +178,13 @@ def test_no_such_image(maxcloud: Maxcloud, source: str, sentence: str) -> None:
     assert error_lines(done)[0].startswith(f"Error: {sentence}")
 
 
+@pytest.mark.parametrize("source", ["./nowhere.tar", "/nowhere.tar", "."])
+def test_a_path_is_no_image_of_an_engine(maxcloud: Maxcloud, source: str) -> None:
+    done = maxcloud("push", source, "--name", "shop")
+    assert done.code == 1
+    assert re.search(r"is neither a file nor a folder|is not an OCI layout", error_lines(done)[0])
+
+
 def test_a_broken_archive_is_one_sentence(maxcloud: Maxcloud, tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"no tar at all" * 100)
     done = maxcloud("push", str(tmp_path / "x.tar"), "--name", "shop")

@@ -120,7 +120,7 @@ class _Push:
         from maxcloud.pushing import push, sources
 
         file = Path(self._source)
-        found = None if _is_archive(file) else engines.find(self._source)
+        found = None if _is_archive(self._source) else engines.find(self._source)
         if found and (digest := push.existing(registry, path, self._tag, found.id)):
             return push.Pushed(digest, unchanged=True)
         with _opened(found, file, progress) as archive:
@@ -157,9 +157,12 @@ def _tokens(client: "Client") -> "TokenSource":
     return lambda scopes: client.get_registry_token(*scopes).token
 
 
-def _is_archive(path: Path) -> bool:
+def _is_archive(source: str) -> bool:
+    """Return whether a file or folder is meant, be it there or not, and no image of an engine."""
+    path = Path(source)
     # A folder may have an image's name by chance; one with a layout hardly does.
-    return path.is_file() or any((path / name).is_file() for name in ("oci-layout", "index.json"))
+    is_layout = any((path / name).is_file() for name in ("oci-layout", "index.json"))
+    return source.startswith(("/", ".")) or path.is_file() or is_layout
 
 
 @contextmanager
