@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from maxcloud import client, errors
-from maxcloud.pushing import contents, packing, registry
+from maxcloud.pushing import connection, contents, packing
 from maxcloud_cli import credentials, engines, output
 from maxcloud_cli.commands.dev import EngineMissing
 from maxcloud_cli.commands.push import PushInterrupted
@@ -159,9 +159,9 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     (engines.EngineFailed, "", "save it yourself, and push that file", FAILED),
     (contents.ArchiveInvalid, "", "save it anew: `docker save IMAGE -o image.tar`", FAILED),
     (packing.NoRoom, "", "make room there, or name another folder in TMPDIR", FAILED),
-    (registry.KeyRefused, "", "use a key with the role deploy, member or admin", FAILED),
-    (registry.RegistryRefused, "", "push it again; if it stays so, ask the operator", FAILED),
-    (registry.RegistryUnreachable, "", "push it again: it goes on with what is there", FAILED),
+    (connection.KeyRefused, "", "use a key with the role deploy, member or admin", FAILED),
+    (connection.RegistryRefused, "", "push it again; if it stays so, ask the operator", FAILED),
+    (connection.RegistryUnreachable, "", "push it again: it goes on with what is there", FAILED),
     (client.InvalidSetting, "", "see --api-url and --api-key", WRONG_USAGE),
     (client.NoAnswer, "", "try again; if this was a change, it may have taken effect", FAILED),
     (client.ConnectionFailed, "", f"is it running there? {_ADDRESS}", FAILED),

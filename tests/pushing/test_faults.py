@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from maxcloud.pushing import registry as client
+from maxcloud.pushing import connection
+from maxcloud.pushing.connection import RegistryUnreachable
 from maxcloud.pushing.contents import ArchiveInvalid, Content
 from maxcloud.pushing.packing import digest_of_content
 from maxcloud.pushing.push import push
-from maxcloud.pushing.registry import Registry, RegistryUnreachable
+from maxcloud.pushing.registry import Registry
 from maxcloud.pushing.sources import read
 from tests.distribution import Distribution, distribution
 from tests.pushing import made
@@ -61,7 +62,7 @@ def test_many_cuts_are_no_failure_while_it_gets_on(registry: Distribution, blob:
         Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
     ):
         target.upload(repository, digest, blob, lambda _: None)
-    assert proxy.made > len(client._PAUSES)
+    assert proxy.made > len(connection.PAUSES)
     assert registry.get(f"{repository}/blobs/{digest}").status_code == 200
 
 
@@ -85,7 +86,7 @@ def test_a_registry_that_is_started_anew(tmp_path: Path, blob: Content) -> None:
 def test_a_registry_that_stays_away(
     tmp_path: Path, blob: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(connection, "PAUSES", (0.01, 0.01))
     with distribution(tmp_path) as own:
         with (
             cutter(own.port, [SIZE // 2], own.stop) as proxy,

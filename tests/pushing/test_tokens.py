@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from maxcloud import registry as signing
+from maxcloud.pushing.connection import KeyRefused, RegistryRefused
 from maxcloud.pushing.push import Neighbour, push, push_scope
-from maxcloud.pushing.registry import KeyRefused, Registry, RegistryRefused
+from maxcloud.pushing.registry import Registry
 from maxcloud.pushing.sources import read
 from maxcloud.registry import Access
 from tests.cli.scripted import Answer, ScriptedAPI, scripted_api

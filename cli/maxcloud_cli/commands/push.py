@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maxcloud.client import Client
+    from maxcloud.pushing.connection import TokenSource
     from maxcloud.pushing.push import Neighbour, Pushed
-    from maxcloud.pushing.registry import Registry, TokenSource
+    from maxcloud.pushing.registry import Registry
 
 # With these tags the platform keeps what revisions run.
 _RESERVED = "maxcloud."
