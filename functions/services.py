@@ -4,7 +4,6 @@ Here rows are written and read, nothing more; `reconcile` brings them to the clu
 """
 
 from typing import Any
-from urllib.parse import quote
 
 from functions_framework.aio import http
 from starlette.requests import Request
@@ -101,8 +100,9 @@ async def list_events(call: Call, page: Page[Ordinal]) -> list[ServiceEvent]:
 @api.get("/api/v1/services/{id}/logs", Role.READ, status=307)
 async def lead_to_logs(call: Call, query: LogsQuery) -> RedirectResponse:
     """Lead who does not ask for `text/event-stream` alone to the function that has the logs."""
+    row = await rows.get(call.db, call.org_id, call.parameter("id"))
     # Without a host: the one here is the one that Kourier wrote.
-    path = f"/api/v1/logs/{quote(call.parameter('id'), safe='')}"
+    path = f"/api/v1/logs/{row.id}"
     sent = call.request.url.query
     return RedirectResponse(f"{path}?{sent}" if sent else path)
 

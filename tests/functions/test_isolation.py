@@ -15,6 +15,7 @@ from maxcloud.routes import Route
 from tests.conftest import FUNCTIONS, Postgres, TestDatabase, cloned
 from tests.functions.people import AUTH, SECRET, Organisation, caller, installation
 from tests.functions.support import SERVICES, assert_refusal
+from tests.local.apiserver import api_in_the_background
 from tests.store.support import execute
 
 IMAGES = "/api/v1/registry/images"
@@ -76,9 +77,6 @@ def deploy(own: Own) -> dict[str, Any]:
     return {"name": f"n-{uuid4().hex[:8]}", "image": "nginx"}
 
 
-# Who may see logs gets as far as to the cluster, and there is none here.
-LOGS = Ask(id=lambda own: own.name, status=503)
-
 ROWS: dict[tuple[str, str], Ask] = {
     ("GET", "/healthz"): Ask(),
     ("GET", "/readyz"): Ask(),
@@ -113,8 +111,8 @@ ROWS: dict[tuple[str, str], Ask] = {
     DELETE_IMAGE: Ask(status=503),
     ("GET", f"{SERVICES}/{{id}}/events"): Ask(id=lambda own: own.service),
     ("GET", f"{SERVICES}/{{id}}/revisions"): Ask(id=lambda own: own.service),
-    ("GET", f"{SERVICES}/{{id}}/logs"): LOGS,
-    ("GET", "/api/v1/logs/{id}"): LOGS,
+    ("GET", f"{SERVICES}/{{id}}/logs"): Ask(id=lambda own: own.name),
+    ("GET", "/api/v1/logs/{id}"): Ask(id=lambda own: own.name),
 }
 
 # A key of a member's reaches only their own keys; the row above asks about an admin's.
@@ -125,17 +123,6 @@ def test_every_route_has_a_row() -> None:
     assert set(ROWS) == set(ROUTES)
 
 
-# The path of a service's logs leads to `logs` for who accepts this and nothing else.
-STREAM = "text/event-stream"
-
-KUBECONFIG = """
-current-context: nowhere
-contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
-clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:9"}}]
-users: [{name: nobody, user: {token: none}}]
-"""
-
-
 @pytest.fixture(scope="module")
 def world(
     postgres: Postgres,
@@ -143,14 +130,13 @@ def world(
     apis: dict[str, Api],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[str, TestDatabase]]:
-    kubeconfig = tmp_path_factory.mktemp("nowhere") / "kubeconfig"
-    kubeconfig.write_text(KUBECONFIG, encoding="utf-8")
     with (
-        pytest.MonkeyPatch.context() as environment,
+        api_in_the_background(tmp_path_factory.mktemp("kubernetes")) as kubernetes,
+        pytest.MonkeyPatch.context() as settings,
         cloned(postgres, template) as database,
         installation(apis, database) as url,
     ):
-        environment.setenv("KUBECONFIG", str(kubeconfig))
+        settings.setenv("KUBECONFIG", str(kubernetes.kubeconfig))
         yield url, database
 
 
@@ -165,9 +151,8 @@ class World:
             id = id or row.id(self.own)
         path = route.path.replace("{id}", str(id))
         body = row.body(self.own) if row.body else None
-        headers = {"Accept": STREAM} if path.endswith("/logs") else {}
         with caller(self.url, key) as client:
-            return client.request(route.method, path, json=body, headers=headers)
+            return client.request(route.method, path, json=body)
 
 
 @pytest.fixture

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from aiohttp import web
+from anyio.from_thread import start_blocking_portal
 
 from maxcloud_local import kinds
 from maxcloud_local.kinds import Kind
@@ -71,6 +72,16 @@ class ApiServer:
         return await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=self.environment
         )
+
+
+@contextmanager
+def api_in_the_background(folder: Path) -> Iterator[ApiServer]:
+    """Run it for a test that is not asynchronous."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(running_api(folder)) as running,
+    ):
+        yield running
 
 
 @asynccontextmanager
