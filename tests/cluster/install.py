@@ -58,7 +58,7 @@ def install(steps: Steps) -> None:
             _wait(f"ksvc/{function}", "Ready")
         # Last: a Trigger that comes before its subscriber is looked at again only by backoff.
         _apply([item for item in objects if item["kind"] == "Trigger"])
-        for host in ("api", "registry"):
+        for host in ("api", "distribution"):
             _wait(f"ingress.networking.internal.knative.dev/{host}", "Ready")
         for thing in (
             "broker/maxcloud",

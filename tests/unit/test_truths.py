@@ -412,6 +412,8 @@ def test_the_registry_believes_and_tells_our_function() -> None:
     assert found["Deployment"]["spec"]["template"]["spec"]["enableServiceLinks"] is False
     paths = {p["path"]: p for p in found["Ingress"]["spec"]["rules"][0]["http"]["paths"]}
     assert set(paths) == {token, "/healthz", "/v2/"}
+    # Knative makes an Ingress and a Service of each function's name.
+    assert not {each["metadata"]["name"] for each in found.values()} & set(NAMES)
     [split] = paths["/v2/"]["splits"]
     assert split["serviceName"] == found["Service"]["metadata"]["name"]
 
