@@ -1,8 +1,7 @@
 """The real cluster as the platform that faults happen to."""
 
-import copy
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,9 +13,8 @@ from tests.cluster.environment import GATEWAY, HOST_ADDRESS, KUBECONFIG, REGISTR
 from tests.cluster.processes import API_SERVER, PKI
 from tests.faults.between import Between, standing_between
 from tests.faults.compare import Object
+from tests.faults.target import Target, variables
 from tests.knative.conftest import address, database_url
-
-KSVCS = "/apis/serving.knative.dev/v1/namespaces/mc-system/services"
 
 # What every pod of a function carries, and no process of this machine.
 IN_A_POD = "KUBERNETES_SERVICE_HOST"
@@ -68,34 +66,8 @@ class Cluster:
         with standing_between(API_SERVER, identity, HOST_ADDRESS) as between:
             there = {"KUBERNETES_SERVICE_HOST": HOST_ADDRESS}
             there["KUBERNETES_SERVICE_PORT"] = str(between.port)
-            with self.with_variables(("reconcile", "status"), there):
+            with Target(self).running_otherwise(("reconcile", "status"), variables(there)):
                 yield between
-
-    @contextmanager
-    def with_variables(
-        self, functions: Sequence[str], variables: Mapping[str, str]
-    ) -> Iterator[None]:
-        """Run functions with other variables for a while, each in a revision of its own."""
-        before = {}
-        for function in functions:
-            live = self.read(f"{KSVCS}/{function}")
-            before[function] = copy.deepcopy(live["spec"])
-            [container] = live["spec"]["template"]["spec"]["containers"]
-            container["env"] += [{"name": k, "value": v} for k, v in variables.items()]
-            self.write("PUT", f"{KSVCS}/{function}", live)
-        try:
-            self._wait(functions)
-            yield
-        finally:
-            for function, spec in before.items():
-                live = self.read(f"{KSVCS}/{function}")
-                self.write("PUT", f"{KSVCS}/{function}", {**live, "spec": spec})
-            self._wait(functions)
-
-    def _wait(self, functions: Sequence[str]) -> None:
-        for function in functions:
-            ready = ("--for=condition=Ready", "--timeout=120s", "-n", "mc-system")
-            kubectl("wait", f"ksvc/{function}", *ready)
 
     def postgres(self) -> list[psutil.Process]:
         [first] = [

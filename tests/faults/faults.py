@@ -1,17 +1,23 @@
 """The faults: each is a block while which something is amiss."""
 
+import base64
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.faults.cluster import Cluster
+from tests.faults.compare import Object
 from tests.faults.local import BROKER
-from tests.faults.target import Target
+from tests.faults.target import Target, variables
 
 SOURCES = "/apis/sources.knative.dev/v1/namespaces/mc-system"
+CONFIG_MAPS = "/api/v1/namespaces/mc-system/configmaps"
+FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 ADAPTER, TIMER = f"{SOURCES}/apiserversources/services", f"{SOURCES}/pingsources/sweep"
 
 
@@ -61,6 +67,42 @@ def postgres_slow(target: Target, awake: float = 0.02, asleep: float = 0.2) -> I
     finally:
         end.set()
         thread.join()
+
+
+@contextmanager
+def clock_off(target: Target, functions: Sequence[str], seconds: int) -> Iterator[None]:
+    """Functions believe that it is earlier or later, as on a node whose clock is off."""
+    shifted = variables(faketime(seconds))
+    if not isinstance(target.backend, Cluster):
+        with target.running_otherwise(functions, shifted):
+            yield
+        return
+
+    def change(pod: Object) -> None:
+        shifted(pod)
+        pod.setdefault("volumes", []).append(
+            {"name": "faketime", "configMap": {"name": "faketime"}}
+        )
+        mounts = pod["containers"][0].setdefault("volumeMounts", [])
+        mounts.append({"name": "faketime", "mountPath": str(FAKETIME[0].parent), "readOnly": True})
+
+    content = base64.b64encode(FAKETIME[0].read_bytes()).decode()
+    metadata = {"name": "faketime", "namespace": "mc-system"}
+    made = {"metadata": metadata, "binaryData": {FAKETIME[0].name: content}}
+    target.backend.write("POST", CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap"} | made)
+    try:
+        with target.running_otherwise(functions, change):
+            yield
+    finally:
+        target.backend.write("DELETE", f"{CONFIG_MAPS}/faketime")
+
+
+def faketime(seconds: int) -> dict[str, str]:
+    """Return the variables that shift a process's clock; the one that only counts on stays."""
+    if not FAKETIME:
+        pytest.skip("no libfaketime on this machine: install Debian's faketime")
+    clock = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": f"{seconds:+}s"}
+    return clock | {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 @contextmanager

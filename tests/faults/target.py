@@ -1,7 +1,8 @@
 """The platform that faults happen to: the local engine, or the real cluster."""
 
+import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,8 @@ from tests.faults.between import Between
 from tests.faults.compare import Object, Row, contradictions
 from tests.faults.journal import Journal, Told
 
-SYSTEM = "mc-system"
+# Where the functions are.
+KSVCS = "/apis/serving.knative.dev/v1/namespaces/mc-system/services"
 
 # As the sweep would find them some minutes later: whatever waits is due.
 DUE = "update services set next_attempt_at = now() where status in ('pending', 'deleting')"
@@ -124,6 +126,27 @@ class Target:
         return len(found)
 
     @contextmanager
+    def running_otherwise(
+        self, functions: Sequence[str], change: Callable[[Object], None]
+    ) -> Iterator[None]:
+        """Run functions with a changed pod for a while, each in a revision of its own."""
+        before = {function: self.backend.read(f"{KSVCS}/{function}") for function in functions}
+        for function, live in before.items():
+            changed = copy.deepcopy(live)
+            change(changed["spec"]["template"]["spec"])
+            self._put(function, changed["spec"])
+        try:
+            yield
+        finally:
+            for function, live in before.items():
+                self._put(function, live["spec"])
+
+    def _put(self, function: str, spec: Object) -> None:
+        path = f"{KSVCS}/{function}"
+        self.backend.write("PUT", path, {**self.backend.read(path), "spec": spec})
+        self.until(function, lambda: _is_ready(self.backend.read(path)), 120)
+
+    @contextmanager
     def without(self, *paths: str) -> Iterator[None]:
         """Take objects away, and make them anew as they were."""
         kept = []
@@ -142,3 +165,19 @@ class Target:
             for path, made in zip(paths, kept, strict=True):
                 made.pop("status", None)
                 self.backend.write("POST", path.rpartition("/")[0], made)
+
+
+def variables(values: Mapping[str, str]) -> Callable[[Object], None]:
+    """Return what gives a pod's container more variables."""
+
+    def change(pod: Object) -> None:
+        pod["containers"][0]["env"] += [{"name": k, "value": v} for k, v in values.items()]
+
+    return change
+
+
+def _is_ready(ksvc: Object) -> bool:
+    status = ksvc.get("status", {})
+    conditions = {each["type"]: each["status"] for each in status.get("conditions", [])}
+    is_seen = status.get("observedGeneration") == ksvc["metadata"]["generation"]
+    return is_seen and conditions.get("Ready") == "True"
