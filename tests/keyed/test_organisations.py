@@ -44,6 +44,10 @@ def test_a_person_registers_deploys_invites_and_lets_a_machine_deploy(
         assert "your key has deploy" in machine(*forbidden, code=1, env=key).err
     reader = {"MAXCLOUD_API_KEY": create_key(ada, "read")}
     assert "your key has read" in machine("delete", name, "--yes", code=1, env=reader).err
+    # The instances live in the organisation's own namespace: what is shown was read there.
+    seen = machine("describe", name, "-o", "json", env=reader).json["instances"]
+    assert {each["state"] for each in seen} <= {"starting", "ready", "stopping"}
+    machine("logs", name, env=reader)
 
     for made in ada("auth", "api-keys", "-o", "json").json:
         if made["role"] == "deploy":
@@ -68,7 +72,7 @@ def test_a_stranger_finds_nothing_of_it(keyed: Keyed, tmp_path: Path) -> None:
     [service] = ada("list", "-o", "json").json
     assert eve("list", "-o", "json").json == []
     for known_as in (name, service["id"]):
-        for command in (("describe",), ("delete", "--yes")):
+        for command in (("describe",), ("logs",), ("logs", "--follow"), ("delete", "--yes")):
             missing = eve(command[0], known_as, *command[1:], code=1)
             assert "no such service" in missing.err or "there is no service" in missing.err
     taken = eve("deploy", keyed.platform.backend.sample, "--name", name, code=1)

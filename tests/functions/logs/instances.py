@@ -21,6 +21,7 @@ from maxcloud_local.logs import Line
 from tests.local.apiserver import ApiServer
 
 NAMESPACE = "default"
+LOGS = "/api/v1/logs/shop"
 DEADLINE = 20
 START = datetime(2025, 11, 22, 12, tzinfo=UTC)
 
@@ -134,7 +135,7 @@ class Client(httpx.AsyncClient):
 
     async def all_of(self, last_id: str = "", **query: Any) -> list[ServerSentEvent]:
         """Every event of a stream that ends."""
-        async with self.stream_of("/api/v1/logs/shop", last_id, **query) as stream:
+        async with self.stream_of(LOGS, last_id, **query) as stream:
             return await stream.rest()
 
     async def lines(self, last_id: str = "", **query: Any) -> list[str]:
