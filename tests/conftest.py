@@ -64,6 +64,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="generate 20,000 requests, and go on with random operations for ten minutes",
     )
+    parser.addoption(
+        "--seed", type=int, help="what random operations begin with; each run prints its own"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

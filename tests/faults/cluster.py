@@ -57,6 +57,10 @@ class Cluster:
                     found.append(process)
         return found
 
+    def lose(self, function: str) -> None:
+        label = f"serving.knative.dev/service={function}"
+        kubectl("delete", "pod", "-l", label, "--force", "--grace-period=0", "-n", "mc-system")
+
     @contextmanager
     def kubernetes_through_us(self) -> Iterator[Between]:
         names = f"DNS:kubernetes.default.svc,IP:{HOST_ADDRESS}"

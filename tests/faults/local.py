@@ -5,17 +5,16 @@ import os
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import yaml
 
 from tests.faults.between import Between, standing_between
 from tests.faults.compare import Object
-from tests.journeys.platform import eventually
 from tests.local.backend import Engine
 
 SYSTEM = "/api/v1/namespaces/mc-system"
@@ -52,6 +51,14 @@ class Local:
     def processes(self, function: str) -> list[psutil.Process]:
         return [each for each in self._children() if _target(each) == function]
 
+    def lose(self, function: str) -> None:
+        for process in self.processes(function):
+            process.kill()
+        label = {"labelSelector": f"serving.knative.dev/service={function}"}
+        for pod in self.engine.kubernetes("GET", f"{SYSTEM}/pods", params=label)["items"]:
+            with suppress(httpx.HTTPStatusError):  # it has gone by itself
+                self.write("DELETE", f"{SYSTEM}/pods/{pod['metadata']['name']}")
+
     @contextmanager
     def kubernetes_through_us(self) -> Iterator[Between]:
         before = self.kubeconfig.read_text()
@@ -60,12 +67,12 @@ class Local:
         identity.load_cert_chain(self.engine.data / "kubernetes.pem")
         with standing_between(server, identity, "127.0.0.1") as between:
             self.kubeconfig.write_text(before.replace(server, f"https://127.0.0.1:{between.port}"))
-            self._start_anew("reconcile", "status")
             try:
+                self._start_anew()
                 yield between
             finally:
                 self.kubeconfig.write_text(before)
-                self._start_anew("reconcile", "status")
+                self._start_anew()
 
     def postgres(self) -> list[psutil.Process]:
         pid = int((self.folder / "postmaster.pid").read_text().split()[0])
@@ -81,13 +88,10 @@ class Local:
         identity: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
         subprocess.run(command, check=True, cwd="/", **(identity if os.geteuid() == 0 else {}))
 
-    def _start_anew(self, *functions: str) -> None:
-        for function in functions:
-            label = {"labelSelector": f"serving.knative.dev/service={function}"}
-            pods = self.engine.kubernetes("GET", f"{SYSTEM}/pods", params=label)["items"]
-            for pod in pods:
-                self.write("DELETE", f"{SYSTEM}/pods/{pod['metadata']['name']}")
-            eventually(function, partial(self.processes, function), 30, lambda found: not found)
+    def _start_anew(self) -> None:
+        """Have nobody go on who has read the kubeconfig as it was."""
+        for function in ("reconcile", "status"):
+            self.lose(function)
 
     def _children(self) -> list[psutil.Process]:
         assert self.engine.process is not None

@@ -48,6 +48,9 @@ class Backend(Protocol):
     def processes(self, function: str) -> list[psutil.Process]:
         """Return the processes of a function."""
 
+    def lose(self, function: str) -> None:
+        """End a function's processes without a warning, and have its pods be gone."""
+
     def kubernetes_through_us(self) -> AbstractContextManager[Between]:
         """Have `reconcile` and `status` reach the Kubernetes API through a test, for a while."""
 

@@ -64,7 +64,7 @@ def small(request: pytest.FixtureRequest) -> Iterator[Target]:
 
 
 def fill(file: io.RawIOBase) -> None:
-    while file.write(bytes(1) * 2**16):
+    while file.write(bytes(2**16)):
         pass
 
 
