@@ -5,8 +5,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 CLUSTER := $(RUN) -m tests.cluster
 
+# What the long tests begin with: another run, another seed.
+SEED := $(or $(SEED),$(shell date +%s))
+
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint format openapi lock cluster cluster-down test-cluster bench bench-cluster clean registry
+.PHONY: help dev test test-long lint format openapi lock cluster cluster-down test-cluster bench bench-cluster clean registry
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -24,6 +27,10 @@ dev: $(VENV)/ready ## Run the whole platform on this machine, without a cluster;
 
 test: $(VENV)/ready ## Run the tests that need no cluster, and the journeys on the local engine
 	$(RUN) -m pytest
+
+test-long: $(VENV)/ready ## Fuzz with 20,000 requests and write at random for ten minutes; SEED=N repeats a run
+	@echo "SEED=$(SEED)"
+	$(RUN) -m pytest tests/fuzz tests/faults/test_random.py -s --long --seed=$(SEED) --hypothesis-seed=$(SEED)
 
 lint: $(VENV)/ready ## Check style, types, import rules and that generated files are fresh
 	$(VENV)/bin/ruff check

@@ -10,11 +10,11 @@ import psutil
 
 from tests.cluster.certificates import Authority
 from tests.cluster.environment import GATEWAY, HOST_ADDRESS, KUBECONFIG, REGISTRY, kubectl
+from tests.cluster.inside import address, database_url
 from tests.cluster.processes import API_SERVER, PKI
 from tests.faults.between import Between, standing_between
 from tests.faults.compare import Object
 from tests.faults.target import Target, variables
-from tests.knative.conftest import address, database_url
 
 # What every pod of a function carries, and no process of this machine.
 IN_A_POD = "KUBERNETES_SERVICE_HOST"

@@ -1,6 +1,5 @@
 """The cluster from inside: its API, database and broker, and our handlers in this process."""
 
-import base64
 import json
 import os
 import uuid
@@ -15,6 +14,7 @@ from maxcloud.http import Call
 from maxcloud.store.database import Database
 from tests.cluster.backend import Cluster
 from tests.cluster.environment import KUBECONFIG, kubectl
+from tests.cluster.inside import address, database_url
 from tests.conftest import dev_config
 from tests.journeys import images
 from tests.journeys.platform import Platform
@@ -42,17 +42,6 @@ def web(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> tuple[s
     reference = platform.backend.push(archive, "web")
     digest = Cluster().digest(reference)
     return reference, digest
-
-
-def address(service: str, namespace: str) -> str:
-    """The address of a Service, which this machine reaches as pods do."""
-    return kubectl("get", "service", service, "-n", namespace, "-o", "jsonpath={.spec.clusterIP}")
-
-
-def database_url(role: str) -> str:
-    secret = json.loads(kubectl("get", "secret", "database", "-n", "mc-system", "-o", "json"))
-    url = base64.b64decode(secret["data"][f"{role}-url"]).decode()
-    return url.replace("postgres.mc-system", address("postgres", "mc-system"))
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from maxcloud.store import convergence, services
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow
 from tests.cluster.environment import ROOT, kubectl
+from tests.cluster.inside import database_url
 from tests.journeys.platform import Platform, eventually
-from tests.knative.conftest import Broker, call_with, database_url, ksvc
+from tests.knative.conftest import Broker, call_with, ksvc
 
 pytestmark = pytest.mark.anyio
 

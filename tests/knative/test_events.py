@@ -18,8 +18,9 @@ import yaml
 
 from maxcloud.events import Type
 from tests.cluster.environment import HOST_ADDRESS, ROOT, kubectl
+from tests.cluster.inside import database_url
 from tests.journeys.platform import Platform, eventually
-from tests.knative.conftest import Broker, database_url
+from tests.knative.conftest import Broker
 from tests.knative.test_convergence import handled
 
 DELIVERY = yaml.safe_load((ROOT / "eventing/triggers/reconcile.yaml").read_text())["spec"][

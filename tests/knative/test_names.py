@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from tests.cluster.inside import database_url
 from tests.journeys.platform import Platform
-from tests.knative.conftest import database_url
 
 
 @pytest.fixture
