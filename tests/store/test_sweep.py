@@ -1,8 +1,10 @@
 """What the timer's sweep asks the rows."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+import yaml
 
 from maxcloud.models import ServiceStatus
 from maxcloud.store import convergence
@@ -11,6 +13,8 @@ from tests.conftest import TestDatabase
 from tests.store.support import MADE, created, deleting, execute, patched, seen
 
 pytestmark = pytest.mark.anyio
+
+EVENTING = Path(__file__).parents[2] / "eventing"
 
 DUE = "update services set next_attempt_at = now() - interval '1 second'"
 WAIT = "select extract(epoch from next_attempt_at - now())::float8 from services"
@@ -56,7 +60,7 @@ async def test_a_row_that_a_transaction_holds_is_skipped(
         assert await claimed(worker) == ["free"]
 
 
-async def test_each_claim_waits_longer_up_to_six_hours(
+async def test_each_claim_waits_longer_and_is_due_at_the_next_sweep_of_a_cluster(
     database: TestDatabase, db: Database, worker: Database
 ) -> None:
     await created(db)
@@ -67,7 +71,9 @@ async def test_each_claim_waits_longer_up_to_six_hours(
         assert await claimed(worker) == []
         [(seconds,)] = execute(database.owner, WAIT)
         minutes.append(round(seconds / 60))
-    assert minutes == [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360]
+    assert minutes == [1, 2, 4, 8, *[9] * 7]
+    sweep = (EVENTING / "sources" / "sweep.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(sweep)["spec"]["schedule"] == f"*/{max(minutes) + 1} * * * *"
 
 
 async def test_a_new_generation_begins_anew(

@@ -107,7 +107,9 @@ select * from services where name = %(name)s
 -- claim_unconverged_across_tenants --
 update services
 set attempts = attempts + 1,
-    next_attempt_at = now() + least(interval '1 minute' * 2 ^ least(attempts, 10), interval '6 hours')
+    -- Less than the ten minutes between two sweeps of a cluster: however long what it needs was
+    -- away, the next sweep after that finds it.
+    next_attempt_at = now() + least(interval '1 minute' * 2 ^ least(attempts, 10), interval '9 minutes')
 where id in (
     select id from services
     where status in ('pending', 'deleting') and next_attempt_at <= now()
