@@ -364,6 +364,18 @@ async def test_an_instance_that_wants_no_websocket() -> None:
         assert refused.value.status == 403
 
 
+async def test_an_instance_that_does_not_know_websockets_answers_the_request() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"said": request.query["q"]})
+
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    async with door(answer) as front:
+        url = f"{front.url}?q=1"
+        async with front.client.get(url, headers=upgrade | key) as said:
+            assert (said.status, await said.json()) == (200, {"said": "1"})
+
+
 @asynccontextmanager
 async def raw_server(handle: Any) -> AsyncIterator[str]:
     server = await asyncio.start_server(handle, "127.0.0.1", 0)

@@ -178,7 +178,10 @@ class Forwarder:
             ) as upstream:
                 return await join(request, upstream)
         except aiohttp.WSServerHandshakeError as error:
-            raise Unwilling(error.status) from error
+            if error.status >= 400:  # noqa: PLR2004 - HTTP
+                raise Unwilling(error.status) from error
+        # It knows nothing of upgrades. The library keeps what it said to itself: so, without one.
+        return await self._relay(request, revision, headers)
 
     @asynccontextmanager
     async def _asked(
