@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.bench.cluster import ksvc
+from tests.bench.cluster.autoscaler import settings
 from tests.bench.figures import curve, take_turns
 from tests.bench.platform import Crowd
 from tests.bench.report import Section
@@ -19,7 +20,7 @@ from tests.journeys.platform import Platform
 SIZES = (10, 100, 300)
 ROUNDS = 5
 
-SETTINGS = ("configmap", "config-autoscaler", "-n", "knative-serving")
+NOTHING_STARTS = {"allow-zero-initial-scale": "true", "initial-scale": "0"}
 
 ABOUT = """\
 As on the engine, with Knative's `initial-scale` 0: services are there, ready, and have never run.
@@ -35,7 +36,7 @@ def test_scale(platform: Platform, image: str, show: Callable[[Section], None]) 
         taken.setdefault(what, []).append(figure)
 
     with (
-        nothing_starts(),
+        settings(NOTHING_STARTS),
         database() as worker_url,
         Crowd(platform.backend.api_url, image) as crowd,
         sweeping(worker_url, KUBECONFIG) as sweep,
@@ -57,22 +58,6 @@ def test_scale(platform: Platform, image: str, show: Callable[[Section], None]) 
         finally:
             crowd.clear()
     show(Section("Many services on the cluster", ABOUT, [curve(SIZES, taken)]))
-
-
-@contextmanager
-def nothing_starts() -> Iterator[None]:
-    """Let new revisions be ready without a first instance."""
-    names = ("allow-zero-initial-scale", "initial-scale")
-    before = json.loads(kubectl("get", *SETTINGS, "-o", "json"))["data"]
-    set_scale({"allow-zero-initial-scale": "true", "initial-scale": "0"})
-    try:
-        yield
-    finally:
-        set_scale({name: before.get(name) for name in names})
-
-
-def set_scale(data: dict[str, str | None]) -> None:
-    kubectl("patch", *SETTINGS, "--type=merge", "-p", json.dumps({"data": data}))
 
 
 @contextmanager
