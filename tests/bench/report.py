@@ -29,6 +29,7 @@ ORDER = (
     "Reading services",
     "Creating services",
     "The check of a key",
+    "Pushing an image",
     "Many services on the engine",
     "Many rows",
     "At rest on the engine",
