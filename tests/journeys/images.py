@@ -37,6 +37,18 @@ cat memory/memory.limit_in_bytes memory.max 2> /dev/null
 cat cpu/cpu.cfs_quota_us cpu.max 2> /dev/null
 """
 
+# Writes as many lines as the query says into the container's output, as fast as it can.
+BURST_PAGE = """#!/bin/sh
+i=0
+while [ "$i" -lt "$QUERY_STRING" ]; do
+  i=$((i + 1))
+  echo "line $i of $QUERY_STRING, and some more words, as the lines of programs have them"
+done > /proc/1/fd/1
+echo "Content-Type: text/plain"
+echo
+echo "wrote $i"
+"""
+
 # busybox itself ignores SIGTERM as the first process, and would linger.
 SERVE = """#!/bin/sh
 trap 'exit 0' TERM
@@ -68,6 +80,7 @@ def web(archive: Path, *, page: str, command: tuple[str, ...] = ("/bin/sh", "/se
         "www/cgi-bin/env": ENV_PAGE.encode(),
         "www/cgi-bin/sleep": SLEEP_PAGE.encode(),
         "www/cgi-bin/limits": LIMITS_PAGE.encode(),
+        "www/cgi-bin/burst": BURST_PAGE.encode(),
         "other/index.html": b"another folder",
     }
     links = {f"bin/{name}": "busybox" for name in ("sh", "env", "echo", "tr", "sleep", "cat")}
