@@ -115,9 +115,12 @@ async def running(program: Path, settings: Settings, log: Log) -> AsyncIterator[
     # It holds a secret.
     config.touch(mode=0o600)
     config.write_text(json.dumps(configuration(settings, jwks)), encoding="utf-8")
-    command = ["sh", "-c", _UNTIL_THE_ENGINE_ENDS, str(program), str(config)]
+    command = ["/bin/sh", "-c", _UNTIL_THE_ENGINE_ENDS, str(program), str(config)]
     env = {"PATH": os.environ.get("PATH", ""), "OTEL_TRACES_EXPORTER": "none"}
-    child = await Child.start(command, env, log, lifeline=True)
+    try:
+        child = await Child.start(command, env, log, lifeline=True)
+    except OSError as error:
+        raise EngineError(f"the private registry cannot start: {error.strerror}") from error
     try:
         await _answering(settings.address)
         yield
