@@ -27,9 +27,12 @@ _STATUS = {
 }
 
 
-def leaks(text: str) -> bool:
-    """Tell whether a text names what is inside: hosts, SQL, tables, files, Python's exceptions."""
-    return _LEAKS.search(text) is not None
+def leaks(text: str, sent: str = "") -> bool:
+    """Tell whether a text names what is inside: hosts, SQL, tables, files, Python's exceptions.
+
+    What the caller has `sent` may come back: a misspelt parameter is named in its refusal.
+    """
+    return any(found.group() not in sent for found in _LEAKS.finditer(text))
 
 
 def assert_refusal(answer: httpx.Response, code: str, field: str | None = None) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -130,7 +131,7 @@ def test_whatever_is_sent_the_answer_is_as_described(
     answered[f"{answer.status_code} {case.method} {case.path}"] += 1
     assert answer.status_code < 500, answer.text
     said = f"{answer.headers} {'' if case.path.endswith('/openapi.json') else answer.text}"
-    assert not leaks(said), said
+    assert not leaks(said, sent=f"{unquote(str(answer.request.url))} {answer.request.body!r}"), said
     case.validate_response(answer)
 
 
