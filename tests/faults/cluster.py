@@ -1,5 +1,6 @@
 """The real cluster as the platform that faults happen to."""
 
+import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ class Cluster:
     api_url = GATEWAY
     image = f"{REGISTRY}/hello"
     kubeconfig = KUBECONFIG
+    patience = 240.0
 
     def __init__(self) -> None:
         trusted = ssl.create_default_context(cafile=PKI / "kubernetes-ca.crt")
@@ -92,5 +94,7 @@ class Cluster:
         if replicas:
             kubectl("rollout", "status", f"deployment/{deployment}", *in_namespace)
         else:
-            label = f"app={deployment}"
-            kubectl("wait", "pod", "-l", label, "--for=delete", "--timeout=120s", *in_namespace)
+            found = kubectl("get", f"deployment/{deployment}", "-o", "json", *in_namespace)
+            labels: dict[str, str] = json.loads(found)["spec"]["selector"]["matchLabels"]
+            selector = ",".join(f"{key}={value}" for key, value in labels.items())
+            kubectl("wait", "pod", "-l", selector, "--for=delete", "--timeout=120s", *in_namespace)

@@ -10,6 +10,9 @@ import httpx
 
 SERVICES = "/api/v1/services"
 
+# Many are there at once, on one machine.
+SMALL: dict[str, Any] = {"cpu": "100m", "memory": "32Mi"}
+
 
 @dataclass(frozen=True)
 class Told:
@@ -51,7 +54,7 @@ class Journal:
         self._client.close()
 
     def create(self, name: str, image: str, **settings: Any) -> Told:
-        body = {"name": name, "image": image, **settings}
+        body = {"name": name, "image": image, **SMALL, **settings}
         return self._write("create", name, lambda: self._client.post(SERVICES, json=body))
 
     def patch(self, name: str, **patch: Any) -> Told:

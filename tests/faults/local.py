@@ -26,6 +26,7 @@ class Local:
     """Implements `tests.faults.target.Backend`."""
 
     image = "maxcloud.local/hello"
+    patience = 60.0
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

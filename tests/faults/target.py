@@ -20,6 +20,8 @@ from tests.faults.journal import Journal, Told
 # Where the functions are.
 KSVCS = "/apis/serving.knative.dev/v1/namespaces/mc-system/services"
 
+SERVICE_ID = "maxcloud.dev/service-id"
+
 # As the sweep would find them some minutes later: whatever waits is due.
 DUE = "update services set next_attempt_at = now() where status in ('pending', 'deleting')"
 
@@ -32,6 +34,8 @@ class Backend(Protocol):
     """An image that answers at once, and needs nothing outside."""
     kubeconfig: Path
     """What leads to the Kubernetes API."""
+    patience: float
+    """How many seconds anything may take at the most."""
 
     def database(self, role: str = "postgres") -> str:
         """Return the database's address for its owner or another role."""
@@ -67,6 +71,8 @@ class Target:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.journal = Journal(backend.api_url)
+        # What is there already is somebody else's.
+        self._others = [row["id"] for row in self.rows("select id from services")]
 
     def close(self) -> None:
         self.journal.close()
@@ -79,16 +85,17 @@ class Target:
             return cursor.fetchall() if cursor.description else []
 
     def objects(self) -> list[Object]:
-        """Return every Knative Service that max-cloud wrote."""
+        """Return every Knative Service that max-cloud wrote, but for what was there before."""
         path = "/apis/serving.knative.dev/v1/services"
         found: list[Object] = self.backend.read(path)["items"]
-        managed = "maxcloud.dev/managed"
-        return [each for each in found if each["metadata"].get("labels", {}).get(managed) == "true"]
+        ours = [each for each in found if SERVICE_ID in each["metadata"].get("labels", {})]
+        others = {str(id) for id in self._others}
+        return [each for each in ours if each["metadata"]["labels"][SERVICE_ID] not in others]
 
     def disagreement(self, told: list[Told] | None = None) -> list[str]:
         """Compare rows, cluster and what clients were told, now."""
         return contradictions(
-            self.rows("select * from services order by name"),
+            self.rows("select * from services where id <> all(%s) order by name", self._others),
             self.rows("select * from tombstones"),
             self.objects(),
             self.journal.told if told is None else told,
@@ -105,17 +112,17 @@ class Target:
         }
         httpx.post(self.backend.broker(), headers=headers, timeout=30).raise_for_status()
 
-    def agrees(self, within: float = 60) -> float:
+    def agrees(self) -> float:
         """Return after how many seconds everything agrees; fail with what does not."""
         began = time.monotonic()
         while wrong := self.disagreement():
-            assert time.monotonic() < began + within, "\n".join(wrong)
+            assert time.monotonic() < began + self.backend.patience, "\n".join(wrong)
             time.sleep(0.1)
         return time.monotonic() - began
 
-    def until(self, what: str, look: Callable[[], object], within: float = 60) -> float:
+    def until(self, what: str, look: Callable[[], object], within: float | None = None) -> float:
         """Wait until something is so, and return the seconds."""
-        began = time.monotonic()
+        began, within = time.monotonic(), within or self.backend.patience
         while not look():
             assert time.monotonic() < began + within, f"{what}: not within {within} s"
             time.sleep(0.05)

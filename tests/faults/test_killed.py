@@ -23,7 +23,7 @@ from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow
 from tests.conftest import served
 from tests.faults.faults import sources_away
-from tests.faults.journal import Journal, Told
+from tests.faults.journal import SMALL, Journal, Told
 from tests.faults.report import Report
 from tests.faults.target import Target
 from tests.ports import free_port
@@ -92,7 +92,9 @@ class Rows:
 
     def created(self, name: str) -> ServiceRow:
         async def create(db: Database) -> ServiceRow:
-            wanted = DeployRequest(name=name, image=self.target_image, env_vars={"N": name})
+            wanted = DeployRequest(
+                name=name, image=self.target_image, env_vars={"N": name}, **SMALL
+            )
             row = await services.create(db, DEV_ORG_ID, wanted, by="tests")
             found = await convergence.image_resolved(
                 db, row, self._image["digest"], self._image["exposed_port"]

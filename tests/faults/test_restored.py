@@ -19,8 +19,10 @@ def nobody_connected(target: Target) -> Iterator[psycopg.Connection]:
         connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'postgres'"
         )
-        yield connection
-        connection.execute("alter database postgres allow_connections true")
+        try:
+            yield connection
+        finally:
+            connection.execute("alter database postgres allow_connections true")
 
 
 def copy(target: Target) -> None:
