@@ -242,8 +242,9 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     assert env["FUNCTION_TARGET"]["value"] == function
     key = env["DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"]
     assert key == DATABASE_ROLE.get(function, WORKER_ROLE)
-    secret = env["SECRET_KEY"]["valueFrom"]["secretKeyRef"]
-    assert secret == {"name": "platform", "key": "secret-key", "optional": True}
+    secret = {"name": "platform", "key": "secret-key", "optional": True}
+    expected = {"name": "SECRET_KEY", "valueFrom": {"secretKeyRef": secret}}
+    assert env.get("SECRET_KEY") == (expected if APIS[function].needs_secret else None)
     assert ({"RESEND_API_KEY", "SMTP_URL"} <= set(env)) == (function == "mailer")
     assert ("REGISTRY_JWT_SECRET" in env) == (function in SIGNING)
     assert env["K_SINK"]["value"].endswith("/mc-system/maxcloud")
@@ -253,6 +254,13 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     assert security["allowPrivilegeEscalation"] is False
     assert security["readOnlyRootFilesystem"] is True
     assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("function", NAMES)
+def test_who_proves_keys_or_signs_tokens_has_the_secret_and_nobody_else(function: str) -> None:
+    code = (FUNCTIONS / f"{function}.py").read_text(encoding="utf-8")
+    proves_keys = any(route.role is not None for route in APIS[function].routes)
+    assert APIS[function].needs_secret == (proves_keys or "secret_keys" in code)
 
 
 def test_every_function_is_applied_and_its_name_is_no_tenants() -> None:
