@@ -236,6 +236,7 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     assert ksvc["metadata"]["name"] == function
     assert ksvc["metadata"]["namespace"] == "mc-system"
     assert ksvc["metadata"]["labels"]["networking.knative.dev/visibility"] == "cluster-local"
+    assert ksvc["spec"]["traffic"] == [{"latestRevision": True, "percent": 100}]
     spec = ksvc["spec"]["template"]["spec"]
     assert spec["serviceAccountName"] == function
     assert spec["enableServiceLinks"] is False
