@@ -26,7 +26,7 @@ SWEEP_MAILS = 100
 
 _log = logging.getLogger(__name__)
 
-api = Api("mailer", needs_secret=True)
+api = Api("mailer")
 
 
 @http

@@ -23,7 +23,7 @@ from maxcloud.knative import cluster, isolation, manifests
 from maxcloud.models import Hint, ServiceHint, ServiceStatus
 from maxcloud.references import Reference
 from maxcloud.store import convergence as rows
-from maxcloud.store import dead_letters, idempotency, limits, organisations, revisions, sweeps
+from maxcloud.store import dead_letters, idempotency, limits, organisations, revisions
 from maxcloud.store.revisions import RevisionRow
 from maxcloud.store.services import ServiceRow
 
@@ -58,7 +58,6 @@ async def on_event(call: Call, event: Event) -> None:
         await compare_namespaces(call)
         await limits.forget(call.db)
         await compare_with_registry(call)
-        await sweeps.ended(call.db)
     elif event.type == Type.ORG_CREATED:
         await isolate(call, read_data(event, Hint).org_id)
     elif event.type in {Type.DEPLOY_REQUESTED, Type.DELETE_REQUESTED}:

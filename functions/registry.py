@@ -50,7 +50,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 # More scopes than any client asks for at once, and few enough for a header to carry the token.
 SCOPES_MAX = 50
 
-api = Api("registry", needs_secret=True)
+api = Api("registry")
 
 
 @http

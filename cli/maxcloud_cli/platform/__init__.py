@@ -1,1 +1,0 @@
-"""What an operator does to a platform in a cluster, with nothing but a kubeconfig."""
