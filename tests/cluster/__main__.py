@@ -16,7 +16,7 @@ from tests.cluster.install import install
 from tests.cluster.progress import BootError, Steps, say
 from tests.journeys import images as sample
 
-TESTS = ("tests/journeys", "tests/knative", "tests/faults")
+TESTS = ("tests/journeys", "tests/knative")
 TESTS_WITH_KEYS = "tests/keyed"
 
 
