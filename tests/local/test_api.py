@@ -342,7 +342,7 @@ async def main():
     try:
         await cluster.replace_service(made)
     except TemporaryError as error:
-        assert "409" in str(error), error
+        assert "has been modified" in str(error), error
     else:
         raise AssertionError("the conflict went unseen")
     try:
