@@ -30,7 +30,7 @@ cpus = st.integers(10, 64_000).map(lambda millis: f"{millis}m") | st.decimals(
 some_settings: SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
-        "port": st.integers(0, 65535),
+        "port": st.integers(0, 65535).filter(lambda port: port not in names.RESERVED_PORTS),
         "command": st.lists(texts, max_size=3),
         "args": st.lists(texts, max_size=3),
         "env_vars": st.dictionaries(env_keys, texts, max_size=4),
