@@ -196,3 +196,17 @@ def test_what_a_container_wrote_before_it_ended_is_there(
     # Once for each time that it was started: the two last of them, or all.
     assert lines[1::2] == ["giving up"] * (len(lines) // 2)
     assert len(set(lines[::2])) == len(lines) // 2 >= 1
+
+
+def test_a_line_of_a_megabyte_comes_in_pieces(
+    platform: Platform, name: str, tmp_path: Path
+) -> None:
+    long = "/bin/busybox head -c 1000000 /dev/zero | tr '\\0' x; echo"
+    command = ("/bin/sh", "-c", f"echo begin; {long}; echo end; exec /bin/sh /serve")
+    archive = images.web(tmp_path / "long.tar", page="", command=command)
+    image = platform.backend.push(archive, name)
+    platform.maxcloud("deploy", image, "--name", name)
+    first, *pieces, last = platform.maxcloud("logs", name, "--quiet").out.splitlines()
+    assert (first, last) == ("begin", "end")
+    assert "".join(pieces) == "x" * 1_000_000
+    assert max(map(len, pieces)) == 16 * 1024
