@@ -1,5 +1,6 @@
 """The last lines of all instances of a service, by time."""
 
+import asyncio
 import heapq
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -12,6 +13,9 @@ from maxcloud.logs.places import BEGINNING, Cursor, Place
 
 # More than this is not kept: who wants it reads it again, at the pace of who reads.
 KEPT_BYTES_MAX = 256 * 1024
+
+# How many logs are looked through at a time; a service may have hundreds of instances.
+LOGS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,12 @@ async def find(pods: Pods, instances: Iterable[Pod], tail: int, since: int | Non
     """
     start = BEGINNING if since is None else Place(since, 0)
     cursor, newest = Cursor(), _Newest(tail)
+    at_once = asyncio.Semaphore(LOGS_AT_ONCE)
 
     async def look_through(pod: Pod) -> None:
         if start != BEGINNING:
             cursor[pod.name] = start
-        async with aclosing(read(pods, pod, start, tail=max(tail, 1))) as log:
+        async with at_once, aclosing(read(pods, pod, start, tail=max(tail, 1))) as log:
             async for lines in log:
                 cursor[pod.name] = lines[-1].place
                 for line in lines:
