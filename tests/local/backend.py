@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +102,12 @@ class Engine:
     def memory(self, function: str) -> list[int]:
         """Look at the engine's processes."""
         assert self.process is not None
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [
-            child.memory_info().rss
-            for child in children
-            if child.environ().get("FUNCTION_TARGET") == function
-        ]
+        sizes = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                if child.environ().get("FUNCTION_TARGET") == function:
+                    sizes.append(child.memory_info().rss)
+        return sizes
 
     def left_behind(self, service: str) -> list[str]:
         """Return every object of the namespace that carries the service's label or name."""
