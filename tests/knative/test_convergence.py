@@ -215,8 +215,12 @@ async def test_an_object_deleted_by_hand_comes_back(
     uid = ("-o", "jsonpath={.metadata.uid}")
     eventually("the object", lambda: kubectl(*again, *uid), 60, lambda new: new not in {"", made})
     eventually("the page", lambda: platform.get(url).text, 60, lambda page: page == "version 1")
-    described = platform.maxcloud("describe", name, "-o", "json").json
-    assert (described["status"], described["ready_revision"]) == ("ready", f"{name}-00001")
+    eventually(
+        "the row",
+        lambda: platform.api("GET", f"/api/v1/services/{name}").json(),
+        60,
+        lambda row: (row["status"], row["ready_revision"]) == ("ready", f"{name}-00001"),
+    )
 
 
 def cluster_writes() -> int:

@@ -55,6 +55,8 @@ NOT_READY = condition(
     "Ready", "False", "RevisionFailed", 'Revision "shop-00002" failed with message: it broke.'
 )
 
+NONE_READY = 'Configuration "shop" does not have any ready Revision.'
+
 CASES: dict[str, tuple[Manifest, Manifest | None, tuple[ServiceStatus, str, str]]] = {
     "nothing said yet": (
         {"metadata": ksvc()["metadata"]},
@@ -172,9 +174,24 @@ CASES: dict[str, tuple[Manifest, Manifest | None, tuple[ServiceStatus, str, str]
         None,
         (FAILED, "RevisionFailed", NOT_READY["message"]),
     ),
+    "a revision that got over it, before its service heard": (
+        ksvc(condition("ConfigurationsReady", "False", "RevisionFailed", "it broke"), NOT_READY),
+        revision(condition("ContainerHealthy", "True"), condition("Ready", "True")),
+        (PENDING, "InstanceStarted", ""),
+    ),
+    "a revision that got over it, before the routes heard": (
+        ksvc(
+            condition("ConfigurationsReady", "True"),
+            condition("RoutesReady", "False", "RevisionMissing", NONE_READY),
+            condition("Ready", "False", "RevisionMissing", NONE_READY),
+            ready="shop-00002",
+        ),
+        revision(condition("Ready", "True")),
+        (PENDING, "InstanceStarted", ""),
+    ),
     "a revision that is well": (
         ksvc(condition("Ready", "False", "CertificateFailed", "no certificate")),
-        revision(condition("ContainerHealthy", "True"), condition("ResourcesAvailable", "True")),
+        revision(condition("ContainerHealthy", "True"), condition("Ready", "True")),
         (FAILED, "CertificateFailed", "no certificate"),
     ),
 }

@@ -71,7 +71,9 @@ def observe(
     start would be told at the deadline: the pods say it now.
     """
     status, reason, message = _verdict_of_service(ksvc, only_routes=only_routes)
-    if status == ServiceStatus.FAILED:
+    if status == ServiceStatus.FAILED and _got_over_it(ksvc, revision):
+        status, reason, message = ServiceStatus.PENDING, "InstanceStarted", ""
+    elif status == ServiceStatus.FAILED:
         reason, message = _verdict_of_revision(revision or {}) or (reason, message)
         if reason == "Unschedulable" and _is_starting(revision or {}, now):
             # Room comes: instances end, nodes are added.
@@ -85,6 +87,19 @@ def observe(
         reason=reason,
         message=message,
         ready_revision=ksvc.get("status", {}).get("latestReadyRevisionName"),
+    )
+
+
+def _got_over_it(ksvc: Manifest, revision: Manifest | None) -> bool:
+    """Tell whether the newest revision failed and is ready now, of which its service is to hear.
+
+    The Configuration hears of it first, then the Route, in the words of route_lifecycle.go.
+    """
+    if revision is None or _condition(revision, "Ready").get("status") != "True":
+        return False
+    said = _condition(ksvc, "RoutesReady").get("message", "")
+    return _condition(ksvc, "ConfigurationsReady").get("status") == "False" or (
+        re.fullmatch(r'Configuration "\S+" does not have any ready Revision\.', said) is not None
     )
 
 
