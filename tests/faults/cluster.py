@@ -15,7 +15,7 @@ from tests.cluster.inside import address, database_url
 from tests.cluster.processes import API_SERVER, PKI
 from tests.faults.between import Between, standing_between
 from tests.faults.compare import Object
-from tests.faults.target import Target, variables
+from tests.faults.target import Target, add_variables
 
 # What every pod of a function carries, and no process of this machine.
 IN_A_POD = "KUBERNETES_SERVICE_HOST"
@@ -72,7 +72,9 @@ class Cluster:
         with standing_between(API_SERVER, identity, HOST_ADDRESS) as between:
             there = {"KUBERNETES_SERVICE_HOST": HOST_ADDRESS}
             there["KUBERNETES_SERVICE_PORT"] = str(between.port)
-            with Target(self).running_otherwise(("reconcile", "status"), variables(there)):
+            with Target(self).running_otherwise(
+                ("reconcile", "status"), lambda _, pod: add_variables(pod, there)
+            ):
                 yield between
 
     def postgres(self) -> list[psutil.Process]:

@@ -3,7 +3,7 @@
 import base64
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +13,10 @@ import pytest
 from tests.faults.cluster import Cluster
 from tests.faults.compare import Object
 from tests.faults.local import BROKER
-from tests.faults.target import Target, variables
+from tests.faults.target import Target, add_variables
 
 SOURCES = "/apis/sources.knative.dev/v1/namespaces/mc-system"
 CONFIG_MAPS = "/api/v1/namespaces/mc-system/configmaps"
-FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 ADAPTER, TIMER = f"{SOURCES}/apiserversources/services", f"{SOURCES}/pingsources/sweep"
 
 
@@ -70,39 +69,43 @@ def postgres_slow(target: Target, awake: float = 0.02, asleep: float = 0.2) -> I
 
 
 @contextmanager
-def clock_off(target: Target, functions: Sequence[str], seconds: int) -> Iterator[None]:
-    """Functions believe that it is earlier or later, as on a node whose clock is off."""
-    shifted = variables(faketime(seconds))
+def clock_off(target: Target, seconds: Mapping[str, int]) -> Iterator[None]:
+    """Functions believe that it is earlier or later, as on nodes whose clocks are off."""
     if not isinstance(target.backend, Cluster):
-        with target.running_otherwise(functions, shifted):
+        with target.running_otherwise(seconds, lambda function, pod: shift(pod, seconds[function])):
             yield
         return
 
-    def change(pod: Object) -> None:
-        shifted(pod)
-        pod.setdefault("volumes", []).append(
-            {"name": "faketime", "configMap": {"name": "faketime"}}
-        )
+    def change(function: str, pod: Object) -> None:
+        shift(pod, seconds[function])
+        volume = {"name": "faketime", "configMap": {"name": "faketime"}}
+        pod.setdefault("volumes", []).append(volume)
         mounts = pod["containers"][0].setdefault("volumeMounts", [])
-        mounts.append({"name": "faketime", "mountPath": str(FAKETIME[0].parent), "readOnly": True})
+        mounts.append({"name": "faketime", "mountPath": str(library().parent), "readOnly": True})
 
-    content = base64.b64encode(FAKETIME[0].read_bytes()).decode()
+    content = base64.b64encode(library().read_bytes()).decode()
     metadata = {"name": "faketime", "namespace": "mc-system"}
-    made = {"metadata": metadata, "binaryData": {FAKETIME[0].name: content}}
+    made = {"metadata": metadata, "binaryData": {library().name: content}}
     target.backend.write("POST", CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap"} | made)
     try:
-        with target.running_otherwise(functions, change):
+        with target.running_otherwise(seconds, change):
             yield
     finally:
         target.backend.write("DELETE", f"{CONFIG_MAPS}/faketime")
 
 
-def faketime(seconds: int) -> dict[str, str]:
-    """Return the variables that shift a process's clock; the one that only counts on stays."""
-    if not FAKETIME:
+def shift(pod: Object, seconds: int) -> None:
+    """Shift the clock of a pod's process; the one that only counts on stays."""
+    clock = {"LD_PRELOAD": str(library()), "FAKETIME": f"{seconds:+}s"}
+    add_variables(pod, clock | {"FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+
+
+def library() -> Path:
+    """Return libfaketime, which answers in the C library's place what time it is."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
         pytest.skip("no libfaketime on this machine: install Debian's faketime")
-    clock = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": f"{seconds:+}s"}
-    return clock | {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return found[0]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -137,13 +137,13 @@ class Target:
 
     @contextmanager
     def running_otherwise(
-        self, functions: Sequence[str], change: Callable[[Object], None]
+        self, functions: Iterable[str], change: Callable[[str, Object], None]
     ) -> Iterator[None]:
         """Run functions with a changed pod for a while, each in a revision of its own."""
         before = {function: self.backend.read(f"{KSVCS}/{function}") for function in functions}
         for function, live in before.items():
             changed = copy.deepcopy(live)
-            change(changed["spec"]["template"]["spec"])
+            change(function, changed["spec"]["template"]["spec"])
             self._put(function, changed["spec"])
         try:
             yield
@@ -177,13 +177,9 @@ class Target:
                 self.backend.write("POST", path.rpartition("/")[0], made)
 
 
-def variables(values: Mapping[str, str]) -> Callable[[Object], None]:
-    """Return what gives a pod's container more variables."""
-
-    def change(pod: Object) -> None:
-        pod["containers"][0]["env"] += [{"name": k, "value": v} for k, v in values.items()]
-
-    return change
+def add_variables(pod: Object, variables: Mapping[str, str]) -> None:
+    """Give a pod's container more variables."""
+    pod["containers"][0]["env"] += [{"name": k, "value": v} for k, v in variables.items()]
 
 
 def _is_ready(ksvc: Object) -> bool:

@@ -2,32 +2,25 @@
 
 from datetime import UTC, datetime
 
-import pytest
-
 from tests.faults.faults import clock_off
 from tests.faults.report import Report
 from tests.faults.target import Target
 from tests.faults.test_sources import KSVCS
 
-FUNCTIONS = ("services", "reconcile", "status")
 
-
-@pytest.mark.parametrize("seconds", [-60, 60])
-def test_functions_on_a_node_whose_clock_is_off(
-    target: Target, report: Report, seconds: int
-) -> None:
-    made, changed, gone = (f"{word}{seconds}" for word in ("made", "changed", "gone"))
+def test_functions_on_nodes_whose_clocks_are_off(target: Target, report: Report) -> None:
+    made, changed, gone = "clock-made", "clock-changed", "clock-gone"
     for name in (changed, gone):
         assert target.journal.create(name, target.backend.image).is_done
     target.agrees()
-    with clock_off(target, FUNCTIONS, seconds):
+    with clock_off(target, {"services": 60, "reconcile": -60, "status": 60}):
         said = target.journal.get("/api/v1/services").headers["date"]
-        assert abs((datetime.now(UTC) - at(said)).total_seconds() + seconds) < 30
+        assert 30 < (at(said) - datetime.now(UTC)).total_seconds() < 90
         assert target.journal.create(made, target.backend.image).is_done
         assert target.journal.patch(changed, env_vars={"N": "2"}).is_done
         assert target.journal.delete(gone).is_done
         target.sweep()
-        report(f"functions' clock off by {seconds} s", target.agrees())
+        report("functions' clocks off by a minute, either way", target.agrees())
 
 
 def at(http_date: str) -> datetime:

@@ -39,7 +39,7 @@ class Length:
     pause_between_faults: float
 
 
-SHORT, LONG = Length(150, 12, 1), Length(2000, 600, 8)
+SHORT, LONG = Length(120, 8, 1), Length(2000, 600, 8)
 
 
 class Client:
