@@ -13,7 +13,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 _COMMON = settings.get_profile("common")
-settings.register_profile("quick", _COMMON, max_examples=50, derandomize=True, database=None)
+settings.register_profile("quick", _COMMON, max_examples=25, derandomize=True, database=None)
 settings.register_profile("long", _COMMON, max_examples=2_000)
 
 
