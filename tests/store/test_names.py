@@ -78,3 +78,23 @@ async def test_a_name_that_comes_back_at_that_moment_goes_on_counting(
         lingering.commit.set()
         row = await creation
     assert (await loaded(db, row)).generation == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("shop", "shop-00002"), ("shop-00002", "shop"), ("shop", "shop-1234567")],
+)
+async def test_a_service_is_not_called_as_a_revision_of_another(
+    db: Database, other: UUID, first: str, second: str
+) -> None:
+    await created(db, first)
+    with pytest.raises(NameTaken, match="is the name of a revision of shop: choose another name"):
+        await created(db, second)
+    # Another organisation has a namespace of its own.
+    await created(db, second, org_id=other)
+
+
+@pytest.mark.parametrize("second", ["shop-0002", "shop-00002-x", "shops", "sho", "a-shop-00001"])
+async def test_a_name_that_no_revision_has_is_free(db: Database, second: str) -> None:
+    await created(db, "shop")
+    assert (await created(db, second)).name == second

@@ -11,8 +11,9 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from maxcloud.models import ServiceHint, ServiceStatus
+from maxcloud.store import service_names
 from maxcloud.store.database import Database, statements
-from maxcloud.store.services import ServiceRow, lock_name, service_row
+from maxcloud.store.services import ServiceRow, service_row
 
 # When an object was made, which tells it from another of its name, and its resourceVersion: of two
 # reports of one object the greater is the later (KEP-5504).
@@ -130,7 +131,7 @@ async def remove(db: Database, row: ServiceRow) -> bool:
     Returns False when it was gone already.
     """
     async with db.tenant(row.org_id) as connection:
-        await lock_name(connection, row.name)
+        await service_names.lock(connection, row.name)
         cursor = await connection.execute(_SQL["remove"], {"org_id": row.org_id, "id": row.id})
         return cursor.rowcount > 0
 

@@ -22,6 +22,7 @@ from maxcloud.models import (
     UpdateRequest,
     merge,
 )
+from maxcloud.store import service_names
 from maxcloud.store.database import Database, rows_of, statements
 
 DEFAULT_PORT = 8080
@@ -142,11 +143,13 @@ async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> 
     """Write a new service, pending at its first generation.
 
     Raises NameTaken when another service has the name, or had it less than 30 days ago in
-    another organisation, ServiceDeleting when the organisation's own is on its way out.
+    another organisation, or when a revision of one has or will have the other's name;
+    ServiceDeleting when the organisation's own is on its way out.
     """
     values = {**_settings(wanted), "name": wanted.name, "image": wanted.image}
     async with db.tenant(org_id) as connection:
-        await lock_name(connection, wanted.name)
+        await service_names.lock(connection, wanted.name)
+        await service_names.require_no_revisions(connection, org_id, wanted.name)
         row = await _one(connection, "create", org_id, updated_by=by, **values)
         if row is not None:
             return row
@@ -154,14 +157,6 @@ async def create(db: Database, org_id: UUID, wanted: DeployRequest, by: str) -> 
     if same is not None and same.status == ServiceStatus.DELETING:
         raise ServiceDeleting("a service of this name is still being deleted", field="name")
     raise NameTaken("a service of this name exists already", field="name")
-
-
-async def lock_name(connection: AsyncConnection, name: str) -> None:
-    """Let nobody else give this name, or give it back, until the transaction ends.
-
-    Without it a name that is given back at this moment is taken before its tombstone is seen.
-    """
-    await connection.execute(_SQL["lock_name_across_tenants"], {"name": name})
 
 
 async def all_of_organisation(

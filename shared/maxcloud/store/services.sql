@@ -1,6 +1,3 @@
--- lock_name_across_tenants --
-select pg_advisory_xact_lock(hashtextextended('services ' || %(name)s, 0))
-
 -- create --
 insert into services (
     org_id, name, image, port, command, args, env_vars, min_scale, max_scale, concurrency, cpu,
