@@ -11,6 +11,9 @@ from maxcloud import names
 ENV_KEYS_MAX = 100
 ENV_BYTES_MAX = 32 * 1024
 
+# Kubernetes keeps an object of at most 1.5 MiB, in which one character may be written as six.
+WORDS_BYTES_MAX = 64 * 1024
+
 
 def _name(value: str) -> str:
     if wrong := names.why_not_a_name(value):
@@ -72,6 +75,12 @@ def _env_vars(env: dict[str, str]) -> dict[str, str]:
     if sum(len(value.encode()) for value in env.values()) > ENV_BYTES_MAX:
         raise ValueError(f"values must have at most {ENV_BYTES_MAX} bytes in all")
     return env
+
+
+def _words(words: list[str]) -> list[str]:
+    if sum(len(word.encode()) for word in words) > WORDS_BYTES_MAX:
+        raise ValueError(f"must have at most {WORDS_BYTES_MAX} bytes in all")
+    return words
 
 
 CPU_PATTERN = r"^([1-9][0-9]{0,5}m|[0-9]{1,3}(\.[0-9]{1,3})?)$"
@@ -145,7 +154,7 @@ Image = Annotated[
     Field(json_schema_extra={"pattern": IMAGE_PATTERN}),
 ]
 Port = Annotated[int, Field(ge=0, le=65535), AfterValidator(_port)]
-Words = Annotated[list[Text], Field(max_length=256)]
+Words = Annotated[list[Text], Field(max_length=256), AfterValidator(_words)]
 EnvKey = Annotated[
     str,
     StringConstraints(max_length=256),
