@@ -22,7 +22,8 @@ async def require_no_revisions(connection: AsyncConnection, org_id: UUID, name: 
     """Raise NameTaken for the name of a revision of another service, and the other way round.
 
     Knative calls a Kubernetes Service after each service and one after each revision: of shop and
-    shop-00002, the one that came later would never get ready.
+    shop-00002, the one that came later would never get ready. Six digits are left to the users: no
+    service has a hundred thousand revisions, many have a date in their name.
     """
     values = {"org_id": org_id, "name": name}
     cursor = await connection.execute(_SQL["named_as_a_revision"], values)
