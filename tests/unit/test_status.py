@@ -176,8 +176,8 @@ CASES: dict[str, tuple[Manifest, Manifest | None, tuple[ServiceStatus, str, str]
     ),
     "a revision that got over it, before its service heard": (
         ksvc(condition("ConfigurationsReady", "False", "RevisionFailed", "it broke"), NOT_READY),
-        revision(condition("ContainerHealthy", "True"), condition("Ready", "True")),
-        (PENDING, "InstanceStarted", ""),
+        revision(condition("ContainerHealthy", "True"), condition("Ready", "Unknown")),
+        (PENDING, "RevisionCreated", ""),
     ),
     "a revision that got over it, before the routes heard": (
         ksvc(
@@ -187,7 +187,7 @@ CASES: dict[str, tuple[Manifest, Manifest | None, tuple[ServiceStatus, str, str]
             ready="shop-00002",
         ),
         revision(condition("Ready", "True")),
-        (PENDING, "InstanceStarted", ""),
+        (PENDING, "RevisionCreated", ""),
     ),
     "a revision that is well": (
         ksvc(condition("Ready", "False", "CertificateFailed", "no certificate")),

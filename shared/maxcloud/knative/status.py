@@ -72,7 +72,7 @@ def observe(
     """
     status, reason, message = _verdict_of_service(ksvc, only_routes=only_routes)
     if status == ServiceStatus.FAILED and _got_over_it(ksvc, revision):
-        status, reason, message = ServiceStatus.PENDING, "InstanceStarted", ""
+        status, reason, message = ServiceStatus.PENDING, "RevisionCreated", ""
     elif status == ServiceStatus.FAILED:
         reason, message = _verdict_of_revision(revision or {}) or (reason, message)
         if reason == "Unschedulable" and _is_starting(revision or {}, now):
@@ -91,11 +91,12 @@ def observe(
 
 
 def _got_over_it(ksvc: Manifest, revision: Manifest | None) -> bool:
-    """Tell whether the newest revision failed and is ready now, of which its service is to hear.
+    """Tell whether the newest revision had failed and goes on, of which its service is to hear.
 
-    The Configuration hears of it first, then the Route, in the words of route_lifecycle.go.
+    First the Configuration hears of it, then the Route, in the words of route_lifecycle.go. It is
+    so whenever an instance had to wait for room on a node.
     """
-    if revision is None or _condition(revision, "Ready").get("status") != "True":
+    if revision is None or _condition(revision, "Ready").get("status") == "False":
         return False
     said = _condition(ksvc, "RoutesReady").get("message", "")
     return _condition(ksvc, "ConfigurationsReady").get("status") == "False" or (
