@@ -94,7 +94,9 @@ async def test_a_service_is_not_called_as_a_revision_of_another(
     await created(db, second, org_id=other)
 
 
-@pytest.mark.parametrize("second", ["shop-0002", "shop-00002-x", "shops", "sho", "a-shop-00001", "shop-20260101"])
+@pytest.mark.parametrize(
+    "second", ["shop-0002", "shop-00002-x", "shops", "sho", "a-shop-00001", "shop-20260101"]
+)
 async def test_a_name_that_no_revision_has_is_free(db: Database, second: str) -> None:
     await created(db, "shop")
     assert (await created(db, second)).name == second
