@@ -15,6 +15,8 @@ from maxcloud.config import DEV_ORG_ID, Config
 from maxcloud.errors import TemporaryError
 from maxcloud.events import PING, Type
 from maxcloud.models import DeployRequest, ServiceStatus, UpdateRequest
+from maxcloud.reconciling.endings import let_go
+from maxcloud.reconciling.services import apply, converge
 from maxcloud.store import convergence, services
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow
@@ -24,9 +26,6 @@ from tests.journeys.platform import Platform, eventually
 from tests.knative.conftest import Broker, call_with, ksvc
 
 pytestmark = pytest.mark.anyio
-
-sys.path.insert(0, str(ROOT / "functions"))
-import reconcile  # noqa: E402 - a function file is no package
 
 
 async def deployed(db: Database, name: str, web: tuple[str, str]) -> ServiceRow:
@@ -89,11 +88,11 @@ async def test_an_older_generation_never_overwrites_a_newer(
     first = await deployed(db, name, web)
     # Load 1 and all its writes up to the cluster; there it waits.
     slow = Pausing(database_url("worker"), after=2)
-    late = asyncio.create_task(reconcile.apply(call_with(slow, config), first))
+    late = asyncio.create_task(apply(call_with(slow, config), first))
     await asyncio.wait_for(slow.paused.wait(), 10)
     # Load 2, apply 2.
     second = await changed(db, name, web, 2)
-    await reconcile.apply(call_with(db, config), second)
+    await apply(call_with(db, config), second)
     # Apply 1.
     slow.go_on.set()
     await late
@@ -109,11 +108,11 @@ async def test_a_late_create_is_looked_at_again(
 ) -> None:
     first = await deployed(db, name, web)
     slow = Pausing(database_url("worker"), after=2)
-    late = asyncio.create_task(reconcile.apply(call_with(slow, config), first))
+    late = asyncio.create_task(apply(call_with(slow, config), first))
     await asyncio.wait_for(slow.paused.wait(), 10)
     # The row comes to its end before the handler creates the object.
     gone = await services.mark_deleting(db, DEV_ORG_ID, name, by="tests")
-    await reconcile.let_go(call_with(db, config), gone)
+    await let_go(call_with(db, config), gone)
     slow.go_on.set()
     with pytest.raises(TemporaryError):
         await late
@@ -121,7 +120,7 @@ async def test_a_late_create_is_looked_at_again(
     assert in_cluster(name) == ("1", "1")
 
     # The broker delivers the hint again: there is a tombstone, so what came late goes.
-    await reconcile.converge(call_with(db, config), first.hint())
+    await converge(call_with(db, config), first.hint())
     assert name not in kubectl("get", "ksvc", "-n", "default", "-o", "name")
     assert await convergence.load(db, DEV_ORG_ID, first.id) is None
 
@@ -131,10 +130,9 @@ import asyncio, os, signal, sys
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-sys.path.insert(0, "functions")
-import reconcile
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.models import ServiceHint
+from maxcloud.reconciling.services import converge
 from maxcloud.store.database import Database
 from tests.conftest import dev_config
 from tests.knative.conftest import call_with
@@ -153,7 +151,7 @@ class Dying(Database):
             yield connection
 
 hint = ServiceHint(id=UUID(service), org_id=DEV_ORG_ID)
-asyncio.run(reconcile.converge(call_with(Dying(url), dev_config()), hint))
+asyncio.run(converge(call_with(Dying(url), dev_config()), hint))
 """
 
 
@@ -169,7 +167,7 @@ async def test_a_handler_that_is_killed_is_made_good(
     there = name in kubectl("get", "ksvc", "-n", "default", "-o", "name")
     assert there == (before == 3)
 
-    await reconcile.converge(call_with(db, config), row.hint())
+    await converge(call_with(db, config), row.hint())
     assert in_cluster(name) == ("1", "1")
     row = await settled(db, row)
     assert (row.status, row.ready_revision) == (ServiceStatus.READY, f"{name}-00001")

@@ -26,6 +26,11 @@ LOCAL = ROOT / "deploy" / "overlays" / "local"
 BASE, EVENTING = ROOT / "deploy" / "base", ROOT / "eventing"
 NAMES = sorted(path.stem for path in FUNCTIONS.glob("*.py"))
 APIS = {api.function: api for api in openapi.load(FUNCTIONS)}
+# The packages that are one function's alone.
+PACKAGES = {
+    "logs": ROOT / "shared" / "maxcloud" / "logs",
+    "reconcile": ROOT / "shared" / "maxcloud" / "reconciling",
+}
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -145,11 +150,18 @@ def test_who_listens_is_what_the_triggers_say() -> None:
     assert {type: to for type, (_, to, _) in rows().items() if to} == consumers()
 
 
+def code_of(function: str) -> Iterator[str]:
+    """The code that is one function's alone."""
+    files = [FUNCTIONS / f"{function}.py"]
+    files += PACKAGES[function].glob("*.py") if function in PACKAGES else []
+    return (path.read_text(encoding="utf-8") for path in files)
+
+
 def publishers(type: events.Type) -> set[str]:
     """The functions whose code names a type outside a comparison."""
     found = set()
-    for path in FUNCTIONS.glob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    for function, code in ((name, code) for name in NAMES for code in code_of(name)):
+        tree = ast.parse(code)
         compared = {
             id(inner)
             for node in ast.walk(tree)
@@ -162,7 +174,7 @@ def publishers(type: events.Type) -> set[str]:
                 and node.attr == type.name
                 and id(node) not in compared
             ):
-                found.add(path.stem)
+                found.add(function)
     return found
 
 
@@ -305,16 +317,11 @@ OF_A_NAMESPACE = {
     for path in isolation.RESOURCES.values()
 }
 
-# The packages that are one function's alone.
-PACKAGES = {"logs": ROOT / "shared" / "maxcloud" / "logs"}
-
 
 @pytest.mark.parametrize("function", NAMES)
 def test_a_function_has_the_rights_that_its_code_uses_and_no_others(function: str) -> None:
-    files = [FUNCTIONS / f"{function}.py"]
-    files += PACKAGES[function].glob("*.py") if function in PACKAGES else []
     used: dict[tuple[str, str], set[str]] = {}
-    code = "".join(path.read_text(encoding="utf-8") for path in files)
+    code = "".join(code_of(function))
     for call in re.findall(r"\b(?:cluster|pods)\.([a-z_]+)\(", code):
         if verbs := CALLS_FOR_EACH_OF_A_NAMESPACE.get(call):
             for resource in OF_A_NAMESPACE:
