@@ -3,9 +3,7 @@
 They stand in one file of the user's own, the profile that was used last first.
 """
 
-import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -56,6 +54,8 @@ def path(environ: Mapping[str, str]) -> Path:
 
 def load(file: Path) -> list[Profile]:
     """Return the profiles, the current one first; raises CredentialsUnreadable."""
+    import json  # help is shown without it
+
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return [Profile(**profile) for profile in content["profiles"]]
@@ -125,7 +125,10 @@ def _with_free_name(profile: Profile, profiles: Sequence[Profile]) -> Profile:
 @contextmanager
 def _changing(file: Path) -> Iterator[list[Profile]]:
     """Let the profiles be changed, by one process at a time, and written as a whole."""
-    import fcntl  # nothing but a change needs it
+    # Nothing but a change needs them.
+    import fcntl
+    import json
+    import tempfile
 
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with file.with_name("credentials.lock").open("w") as lock:
