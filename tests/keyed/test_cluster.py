@@ -23,15 +23,22 @@ def namespace_of(somebody: Person) -> str:
     return f"mc-org-{somebody('auth', 'status', '--quiet').out.strip()}"
 
 
-def objects_of(namespace: str) -> list[str]:
-    """The kinds of ours that are there."""
-    found = []
+def missing_in(namespace: str) -> list[str]:
+    """The kinds of what bounds an organisation that are not there (yet)."""
+    missing = []
     for each in isolation.objects(uuid.UUID(namespace.removeprefix("mc-org-")), namespace):
         kind, name = each["kind"].lower(), each["metadata"]["name"]
         where = () if kind == "namespace" else ("-n", namespace)
-        if kubectl("get", kind, name, *where, "--ignore-not-found", "-o", "name"):
-            found.append(each["kind"])
-    return found
+        if not kubectl("get", kind, name, *where, "--ignore-not-found", "-o", "name"):
+            missing.append(each["kind"])
+    return missing
+
+
+def made_whole(somebody: Person) -> str:
+    """Return the namespace of somebody's organisation, with all that bounds it."""
+    namespace = namespace_of(somebody)
+    eventually("what bounds it", lambda: missing_in(namespace), 60, lambda missing: not missing)
+    return namespace
 
 
 def may(account: str, *what: str) -> bool:
@@ -43,23 +50,24 @@ def may(account: str, *what: str) -> bool:
 
 
 def test_organisations_are_out_of_each_others_reach(keyed: Keyed, tmp_path: Path) -> None:
-    ours, theirs = (namespace_of(registered(keyed, tmp_path, who)) for who in ("ada", "eve"))
-    for namespace in (ours, theirs):
-        eventually("objects", lambda n=namespace: objects_of(n), 60, lambda f: len(f) == 5)  # type: ignore[misc]
+    ours, theirs = (made_whole(registered(keyed, tmp_path, who)) for who in ("ada", "eve"))
     for verb in ("get", "list", "create", "delete"):
         for resource in ("secrets", "pods", "services", "services.serving.knative.dev"):
             for where in (ours, theirs, "mc-system", "knative-serving"):
                 assert not may(f"{ours}:default", verb, resource, "-n", where)
     labels = json.loads(kubectl("get", "namespace", ours, "-o", "json"))["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "baseline"
-    # What the functions may do is bounded too.
+    # What the functions may do is bounded too: `logs` reads where a binding lets it, no more.
     assert not may("mc-system:reconcile", "get", "secrets", "-n", ours)
     assert not may("mc-system:function", "list", "pods", "-n", ours)
+    for what in (("list", "pods"), ("watch", "pods"), ("get", "pods", "--subresource=log")):
+        assert may("mc-system:logs", *what, "-n", ours)
+        assert not may("mc-system:logs", *what, "-n", "mc-system")
+    assert not may("mc-system:logs", "get", "secrets", "-n", ours)
 
 
 def test_a_privileged_pod_is_refused(keyed: Keyed, tmp_path: Path) -> None:
-    namespace = namespace_of(registered(keyed, tmp_path, "ada"))
-    eventually("objects", lambda: objects_of(namespace), 60, lambda found: len(found) == 5)
+    namespace = made_whole(registered(keyed, tmp_path, "ada"))
     container = {"name": "c", "image": "dev.local/static-http:1"}
     pod = {
         "apiVersion": "v1",
@@ -75,8 +83,7 @@ def test_what_is_deleted_comes_back_and_a_second_look_writes_nothing(
     keyed: Keyed, tmp_path: Path
 ) -> None:
     ada = registered(keyed, tmp_path, "ada")
-    namespace = namespace_of(ada)
-    eventually("objects", lambda: objects_of(namespace), 60, lambda found: len(found) == 5)
+    namespace = made_whole(ada)
 
     def versions() -> list[str]:
         kinds = "limitrange,resourcequota,networkpolicy,serviceaccount"
@@ -86,7 +93,7 @@ def test_what_is_deleted_comes_back_and_a_second_look_writes_nothing(
     kubectl("delete", "networkpolicy", "maxcloud", "-n", namespace)
     name = f"o-{uuid.uuid4().hex[:8]}"
     ada("deploy", keyed.platform.backend.sample, "--name", name)
-    assert len(objects_of(namespace)) == 5
+    assert missing_in(namespace) == []
     ada("delete", name, "--yes")
     before = versions()
     ada("deploy", keyed.platform.backend.sample, "--name", name)
@@ -97,8 +104,7 @@ def test_what_is_deleted_comes_back_and_a_second_look_writes_nothing(
 
 def test_a_namespace_of_somebody_else_fails_the_service(keyed: Keyed, tmp_path: Path) -> None:
     ada = registered(keyed, tmp_path, "ada")
-    namespace = namespace_of(ada)
-    eventually("objects", lambda: objects_of(namespace), 60, lambda found: len(found) == 5)
+    namespace = made_whole(ada)
     kubectl("label", "namespace", namespace, "maxcloud.dev/org=somebody-else", "--overwrite")
     name = f"o-{uuid.uuid4().hex[:8]}"
     failed = ada("deploy", keyed.platform.backend.sample, "--name", name, code=1)
