@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -82,6 +83,19 @@ class Cluster:
     def delete_behind_our_back(self, service: str) -> None:
         """Delete a Knative Service with kubectl."""
         kubectl("delete", "ksvc", service, "-n", NAMESPACE, "--wait=false")
+
+    def read(self, path: str) -> str:
+        """Return what the Kubernetes API has at a path, as it comes."""
+        return kubectl("get", "--raw", path)
+
+    @property
+    def database(self) -> str:
+        """The owner's URL of the database, as this machine reaches it."""
+        system = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}"
+        address = json.loads(self.read(f"{system}/services/postgres"))["spec"]["clusterIP"]
+        secret = json.loads(self.read(f"{system}/secrets/database"))["data"]
+        url = base64.b64decode(secret["owner-url"]).decode()
+        return url.replace("@postgres.mc-system/", f"@{address}/")
 
     def _items(self, kind: str, service: str) -> list[dict[str, dict[str, str]]]:
         listed = json.loads(kubectl("get", kind, "-n", NAMESPACE, "-o", "json"))["items"]

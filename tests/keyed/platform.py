@@ -37,7 +37,9 @@ class Person:
     keyed: Keyed
     home: Path
 
-    def __call__(self, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> Done:
+    def __call__(
+        self, *arguments: str, code: int | None = 0, env: dict[str, str] | None = None
+    ) -> Done:
         own = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "XDG_CONFIG_HOME": str(self.home)}
         return self.keyed.platform.maxcloud(*arguments, code=code, env=own | (env or {}))
 

@@ -102,6 +102,27 @@ def test_what_is_deleted_comes_back_and_a_second_look_writes_nothing(
     assert len(set(before) & set(versions())) >= 3
 
 
+def test_logs_are_read_by_the_binding_in_the_namespace_alone(keyed: Keyed, tmp_path: Path) -> None:
+    ada = registered(keyed, tmp_path, "ada")
+    namespace = made_whole(ada)
+    name, other = (f"o-{uuid.uuid4().hex[:8]}" for _ in range(2))
+    ada("deploy", keyed.platform.backend.sample, "--name", name)
+    ada("logs", name)
+    kubectl("delete", "rolebinding", isolation.LOGS, "-n", namespace)
+
+    def refusal() -> str:
+        return ada("logs", name, code=None).err
+
+    hidden = "the cluster does not show its instances now"
+    eventually("a refusal", refusal, 30, lambda said: hidden in said)
+    # Whatever is deployed anew looks at what bounds its organisation.
+    ada("deploy", keyed.platform.backend.sample, "--name", other)
+    eventually("logs", refusal, 30, lambda said: hidden not in said)
+    ada("logs", name)
+    for each in (name, other):
+        ada("delete", each, "--yes")
+
+
 def test_a_namespace_of_somebody_else_fails_the_service(keyed: Keyed, tmp_path: Path) -> None:
     ada = registered(keyed, tmp_path, "ada")
     namespace = made_whole(ada)

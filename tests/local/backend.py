@@ -136,6 +136,18 @@ class Engine:
 
     def kubernetes(self, method: str, path: str, **options: Any) -> Any:
         """Ask the engine's Kubernetes API as kubectl does."""
+        return self._asked(method, path, **options).json()
+
+    def read(self, path: str) -> str:
+        """Return what the Kubernetes API has at a path, as it comes."""
+        return self._asked("GET", path).text
+
+    @property
+    def database(self) -> str:
+        """The owner's URL of the database."""
+        return f"postgresql://postgres@/postgres?host={self.data / 'postgres'}"
+
+    def _asked(self, method: str, path: str, **options: Any) -> httpx.Response:
         config = yaml.safe_load((self.data / "kubeconfig").read_text(encoding="utf-8"))
         [cluster], [user] = config["clusters"], config["users"]
         # The certificate is made anew at each start; whether it is checked, kubectl's tests show.
@@ -144,8 +156,7 @@ class Engine:
             answer = client.request(
                 method, path, headers=headers | options.pop("headers", {}), **options
             )
-        answer.raise_for_status()
-        return answer.json()
+        return answer.raise_for_status()
 
     def sleep_after(self, seconds: int) -> None:
         """Set, where Knative has it, how long a service is without requests until it sleeps."""
