@@ -19,6 +19,10 @@ from maxcloud.letters import Letter
 SECONDS = 15
 
 _TOO_MANY, _SERVERS_OWN = 429, 500
+
+# What Resend says of a key that it knows (resend.com/docs/dashboard/emails/idempotency-keys): a
+# letter with it has gone out in other words, under another SECRET_KEY perhaps, or is about to.
+_SENT_BEFORE, _UNDER_WAY = "invalid_idempotent_request", "concurrent_idempotent_requests"
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -61,7 +65,9 @@ def _by_resend(config: Config, letter: Letter) -> None:
         code = int(error.code) if str(error.code).isdecimal() else _SERVERS_OWN
         # What it says may repeat what it was sent; the kind of error does not.
         said = f"Resend answered {code} ({error.error_type})"
-        if code == _TOO_MANY or code >= _SERVERS_OWN:
+        if error.error_type == _SENT_BEFORE:
+            return
+        if code == _TOO_MANY or code >= _SERVERS_OWN or error.error_type == _UNDER_WAY:
             raise TemporaryError(said) from None
         raise MailRefused(said) from None
 

@@ -15,7 +15,15 @@ from maxcloud import tokens
 from maxcloud.http import Api
 from maxcloud.store.database import Database
 from tests.conftest import FUNCTIONS, TestDatabase, dev_config, served
-from tests.functions.people import AUTH, SECRET, Organisation, caller, installation, production
+from tests.functions.people import (
+    AUTH,
+    OLD_SECRET,
+    SECRET,
+    Organisation,
+    caller,
+    installation,
+    production,
+)
 from tests.functions.test_runtime import RUNTIME, environment, wait_for
 from tests.ports import free_port
 from tests.postal import RESEND_KEY, Resend, resend
@@ -133,6 +141,7 @@ def test_no_proof_is_asked_for_where_none_is_wanted(
     [
         [(500, "internal_server_error")] * 3,
         [(429, "rate_limit_exceeded"), (503, "unavailable"), (429, "daily_quota_exceeded")],
+        [(409, "concurrent_idempotent_requests")] * 3,
     ],
 )
 def test_what_is_down_three_times_and_then_up_sends_one_message(
@@ -146,6 +155,25 @@ def test_what_is_down_three_times_and_then_up_sends_one_message(
     assert answers == [503, 503, 503, 204, 204]
     assert len(post.attempts) == 4
     assert len({json.dumps(attempt) for attempt in post.attempts}) == 1
+    assert len(post.messages) == 1
+    assert state(database, id) == (True, None)
+
+
+def test_what_went_out_under_another_secret_has_gone_out(
+    serve: Serve, post: Resend, database: TestDatabase
+) -> None:
+    organisation = Organisation(database)
+    id = organisation.invitation(BOB)
+    settings = {"resend_api_key": RESEND_KEY, "resend_api_url": post.url}
+    for secrets in ((OLD_SECRET,), (SECRET, OLD_SECRET)):
+        with serve(secret_keys=secrets, **settings) as mailer:
+            assert tell(mailer, INVITED, id, organisation.id) == 204
+        # As if the first had died before it kept that the mail is out.
+        if secrets == (OLD_SECRET,):
+            execute(database.owner, "update invitations set mail_sent_at = null")
+    first, second = post.attempts
+    assert first[0] == second[0]
+    assert first[1] != second[1]
     assert len(post.messages) == 1
     assert state(database, id) == (True, None)
 
