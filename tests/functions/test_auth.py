@@ -168,7 +168,7 @@ def test_an_address_is_taken(anybody: httpx.Client, email: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "a\nb", " a", "a ", "a\x00", "a" * 65, "a\u202eb", "\u200b", 5, None]
+    "name", ["", " ", "a\nb", " a", "a ", "a  b", "a\x00", "a" * 65, "a\u202eb", "\u200b", 5, None]
 )
 def test_what_is_no_name_of_an_organisation_is_refused(anybody: httpx.Client, name: object) -> None:
     answer = anybody.post(f"{AUTH}/register", json=ADA | {"org_name": name})
