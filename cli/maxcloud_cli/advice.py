@@ -13,6 +13,7 @@ import typer
 from maxcloud import client, errors
 from maxcloud.pushing import connection, contents, packing
 from maxcloud_cli import credentials, engines, output
+from maxcloud_cli.commands.auth import LoginRefused
 from maxcloud_cli.commands.dev import EngineMissing
 from maxcloud_cli.commands.push import PushInterrupted
 from maxcloud_cli.commands.revisions import NothingOlder
@@ -166,6 +167,12 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     (client.NoAnswer, "", "try again; if this was a change, it may have taken effect", FAILED),
     (client.ConnectionFailed, "", f"is it running there? {_ADDRESS}", FAILED),
     (
+        LoginRefused,
+        "",
+        "copy the whole key; a new account begins with `maxcloud auth register`",
+        FAILED,
+    ),
+    (
         errors.Unauthenticated,
         "authentication required",
         "`maxcloud auth register` gives you a key, `maxcloud auth login` takes one you have",
@@ -187,7 +194,15 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     ),
     (errors.LastAdminKey, "", "`maxcloud auth api-keys create`, or --force", FAILED),
     (errors.EmailUnverified, "", "`maxcloud auth verify TOKEN`, as the mail says", FAILED),
+    (
+        errors.AlreadyMember,
+        "",
+        "members log in with a key they have: `maxcloud auth login`",
+        FAILED,
+    ),
     (errors.TokenExpired, "", "ask whoever invited you for a new one", FAILED),
+    (errors.InvitationRevoked, "", "ask whoever invited you for a new one", FAILED),
+    (errors.InvitationUsed, "", "`maxcloud auth login` takes the key that came of it", FAILED),
     (errors.InvalidToken, "", "copy the whole token from the newest mail", FAILED),
     (
         errors.PreconditionFailed,
@@ -196,6 +211,12 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
         FAILED,
     ),
     (errors.ServiceDeleting, "", "try again when `maxcloud list` shows it no longer", FAILED),
+    (
+        errors.RegistrationClosed,
+        "",
+        "ask a member for an invitation; `maxcloud invite accept TOKEN` makes you one",
+        FAILED,
+    ),
     (errors.Forbidden, "", "use a key with a role that may do this", FAILED),
     (
         errors.NotFound,
@@ -203,6 +224,7 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
         "see what there is: `maxcloud list`, `images`, `auth api-keys` or `invite list`",
         FAILED,
     ),
+    (errors.Conflict, "", "look at it as it is now, then decide", FAILED),
     (errors.InvalidField, "", "see {option}", WRONG_USAGE),
     (errors.TooManyRequests, "", "try again {when}", FAILED),
     (errors.Unavailable, "", "try again {when}", FAILED),

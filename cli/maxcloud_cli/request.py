@@ -142,17 +142,17 @@ def invite_request(email: str, role: str) -> "InviteRequest":
     """Return the invitation that is asked for."""
     from maxcloud.accounts import InviteRequest
 
-    return _checked(InviteRequest, {"email": email, "role": _role(role)})
+    return _checked(InviteRequest, {"email": email, "role": _role(role, ("member", "admin"))})
 
 
-def _role(word: str | None) -> "Role | None":
+def _role(word: str | None, allowed: Sequence[str] = ()) -> "Role | None":
+    """Return the role, one of all or of those allowed."""
     from maxcloud.models import Role
 
-    try:
-        return Role(word) if word is not None else None
-    except ValueError:
-        said = f"must be one of {', '.join(Role)}"
-        raise typer.BadParameter(said, param_hint="--role") from None
+    known = allowed or list(Role)
+    if word is not None and word not in known:
+        raise typer.BadParameter(f"must be one of {', '.join(known)}", param_hint="--role")
+    return Role(word) if word is not None else None
 
 
 def _checked(model: type[_Request], fields: Mapping[str, Any]) -> _Request:

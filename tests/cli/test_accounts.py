@@ -82,7 +82,10 @@ def test_logging_in_keeps_a_good_key_and_no_other(
 ) -> None:
     organisation = Organisation(database, "Acme")
     key = organisation.key()
-    assert maxcloud("auth", "login", stdin="mc_wrong\n").code == 1
+    wrong = maxcloud("auth", "login", stdin="mc_wrong\n")
+    assert wrong.code == 1
+    assert "does not take this key" in errors(wrong.err)[0]
+    assert "maxcloud auth register" in errors(wrong.err)[1]
     assert maxcloud("auth", "login", stdin="\n").code == 2
     assert json.loads(maxcloud("auth", "switch", "-o", "json").out) == []
     assert maxcloud("auth", "login", stdin=f"{key}\n").code == 0

@@ -15,6 +15,11 @@ from maxcloud_cli.settings import Settings, with_settings
 if TYPE_CHECKING:
     from maxcloud.accounts import AuthInfo, Organization, User
 
+
+class LoginRefused(Exception):
+    """The API does not take this key."""
+
+
 app = typer.Typer(help="Register, log in, and look after keys.", rich_markup_mode=None)
 app.add_typer(api_keys.app, name="api-keys")
 
@@ -27,7 +32,10 @@ def register(
     email: Annotated[str, typer.Option(metavar="E", help="Your address; a mail goes there.")],
     org: Annotated[str, typer.Option(metavar="NAME", help="What your organisation is called.")],
 ) -> None:
-    """Make an organisation, with you as its admin, and keep its key on this machine."""
+    """Make an organisation of your own, and keep its key here.
+
+    You are its admin. Where addresses are proven, a mail brings the token for `auth verify`.
+    """
     wanted = request.register_request(email, org)
     with settings.client() as client:
         made = client.register(wanted)
@@ -60,10 +68,9 @@ def verify(
 @app.command()
 @with_settings
 def login(settings: Settings) -> None:
-    """Keep a key on this machine; it is asked for, or read from standard input."""
+    """Keep a key that you have; it is asked for, or read from stdin."""
     key = settings.given_key or _ask_for_key()
-    with settings.with_key(key).client() as client:
-        info = client.auth_status()
+    info = _whose(settings.with_key(key))
     profile = keep(settings, info.user, info.organization, key)
     if settings.output is not Format.TABLE:
         output.result(output.as_data(_as_data(info, profile), settings.output))
@@ -91,7 +98,7 @@ def logout(settings: Settings) -> None:
 @app.command()
 @with_settings
 def status(settings: Settings) -> None:
-    """Show who you are, in which organisation, and what your key may do."""
+    """Show who you are, where, and what your key may do."""
     with settings.client() as client:
         info = client.auth_status()
     if settings.output is not Format.TABLE:
@@ -118,7 +125,10 @@ def switch(
         str | None, typer.Argument(metavar="PROFILE", help="The profile to use from now on.")
     ] = None,
 ) -> None:
-    """Use another profile from now on; without one, list them, the one in use first."""
+    """Use another profile from now on, or list them.
+
+    The one in use stands first.
+    """
     file = credentials.path(os.environ)
     if name is not None:
         credentials.use(file, name)
@@ -150,6 +160,18 @@ def keep(settings: Settings, user: "User", organisation: "Organization", key: st
     except (OSError, credentials.CredentialsUnreadable):
         output.remark(f"The key could not be kept. Note it down, it is shown this once: {key}")
         raise
+
+
+def _whose(settings: Settings) -> "AuthInfo":
+    """Return whose key it is; raises LoginRefused for one that is nobody's."""
+    from maxcloud.errors import Unauthenticated
+
+    with settings.client() as client:
+        try:
+            return client.auth_status()
+        except Unauthenticated as error:
+            said = f"{settings.api_url} does not take this key: it is mistyped, expired or revoked"
+            raise LoginRefused(said) from error
 
 
 def _ask_for_key() -> str:

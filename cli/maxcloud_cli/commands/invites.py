@@ -20,7 +20,10 @@ def create(
     email: Annotated[str, typer.Option(metavar="E", help="Whom to invite; a mail goes there.")],
     role: Annotated[str, typer.Option(metavar="R", help="member or admin.")] = "member",
 ) -> None:
-    """Invite a person by mail; an earlier invitation of the address is taken back."""
+    """Invite a person by mail.
+
+    An earlier invitation of the same address is taken back.
+    """
     wanted = request.invite_request(email, role)
     with settings.client() as client:
         made = client.create_invite(wanted)
@@ -82,7 +85,7 @@ def accept(
     settings: Settings,
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="The token from the mail.")],
 ) -> None:
-    """Join the organisation that invited you, and keep your key on this machine."""
+    """Join the organisation that invited you, and keep your key here."""
     with settings.client() as client:
         joined = client.accept_invite(token.strip())
     profile = keep(settings, joined.user, joined.organization, joined.api_key)
