@@ -1,5 +1,6 @@
 """Resend and a mail server, small and at the network boundary: the two that cannot run here."""
 
+import asyncio
 import json
 import ssl
 import threading
@@ -84,12 +85,16 @@ def resend() -> Iterator[Resend]:
 
 
 class Mailbox:
-    """What a mail server has received; `refusal` is answered to every recipient while it is set."""
+    """What a mail server has received; `refusal` is answered to every recipient while it is set.
+
+    `pause` is how many seconds it takes to say that it has a letter.
+    """
 
     def __init__(self) -> None:
         self.received: list[EmailMessage] = []
         self.senders: list[str | None] = []
         self.refusal = ""
+        self.pause = 0.0
         self.arrived = threading.Condition()
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's word
@@ -108,6 +113,7 @@ class Mailbox:
             self.received.append(message)
             self.senders.append(envelope.mail_from)
             self.arrived.notify_all()
+        await asyncio.sleep(self.pause)
         return "250 OK"
 
     def wait_for(self, address: str, seconds: float = 30) -> EmailMessage:

@@ -15,8 +15,9 @@ from maxcloud.config import Config
 from maxcloud.errors import MaxCloudError, TemporaryError
 from maxcloud.letters import Letter
 
-# Bounds one attempt, so that a handler ends well before its event is delivered again.
-SECONDS = 15
+# How long a server may be silent. A mail server may take a while to say that it has a letter, and
+# to give up before means to send it again (RFC 5321, section 4.5.3.2).
+SECONDS = 30
 
 _TOO_MANY, _SERVERS_OWN = 429, 500
 
@@ -24,6 +25,14 @@ _TOO_MANY, _SERVERS_OWN = 429, 500
 # letter with it has gone out in other words, under another SECRET_KEY perhaps, or is about to.
 _SENT_BEFORE, _UNDER_WAY = "invalid_idempotent_request", "concurrent_idempotent_requests"
 _PORTS = {"smtp": 587, "smtps": 465}
+
+# What the server has against us, and not against one letter.
+_NOT_LET_IN = (
+    smtplib.SMTPConnectError,
+    smtplib.SMTPHeloError,
+    smtplib.SMTPNotSupportedError,
+    smtplib.SMTPAuthenticationError,
+)
 
 
 class MailRefused(MaxCloudError):
@@ -80,7 +89,7 @@ def _by_smtp(config: Config, letter: Letter) -> None:
             if url.username:
                 server.login(unquote(url.username), unquote(url.password or ""))
             server.send_message(_message(config, letter))
-    except (smtplib.SMTPNotSupportedError, smtplib.SMTPAuthenticationError) as error:
+    except _NOT_LET_IN as error:
         raise TemporaryError(f"the mail server lets us not in: {type(error).__name__}") from None
     except smtplib.SMTPRecipientsRefused as error:
         raise _refusal(*next(iter(error.recipients.values()))) from None

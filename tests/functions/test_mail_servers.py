@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from maxcloud.store.database import TRANSACTION_SECONDS
 from maxcloud_local.kubernetes.access import make_access
 from tests.conftest import TestDatabase
 from tests.functions.people import Organisation
@@ -71,3 +72,16 @@ def test_a_mail_server_refuses_for_good_or_for_now(
         assert tell(mailer, INVITED, id, organisation.id) == answer
     error = "the mail server answered 550: no such mailbox" if answer == 204 else None
     assert state(database, id) == (False, error)
+
+
+def test_a_mail_server_that_takes_its_time_gets_one_letter(
+    serve: Serve, database: TestDatabase
+) -> None:
+    organisation = Organisation(database)
+    id = organisation.invitation(BOB)
+    with smtp() as (box, place), serve(smtp_url=f"smtp://{place}") as mailer:
+        box.pause = TRANSACTION_SECONDS + 0.5
+        assert tell(mailer, INVITED, id, organisation.id) == 204
+        assert tell(mailer, INVITED, id, organisation.id) == 204
+    assert len(box.received) == 1
+    assert state(database, id) == (True, None)

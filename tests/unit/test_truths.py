@@ -11,11 +11,12 @@ from uuid import UUID
 import pytest
 import yaml
 
-from maxcloud import connection, events, names, openapi, registry, runtime
+from maxcloud import connection, events, mail, names, openapi, registry, runtime
 from maxcloud.http import Api
 from maxcloud.knative import isolation, pods
 from maxcloud.logs import answer
 from maxcloud.models import ServiceHint
+from maxcloud.store import mails
 from maxcloud_local import kinds
 from maxcloud_local.instances import pods as instances
 from maxcloud_local.kubernetes import podlogs
@@ -389,6 +390,19 @@ def test_a_stream_ends_before_it_is_cut_and_is_never_silent_for_too_long() -> No
     assert spec["containerConcurrency"] == 0
     assert answer.FAREWELL_SECONDS < runtime.DRAIN_SECONDS
     assert 2 * answer.PING_SECONDS < connection.SILENT_SECONDS
+
+
+def test_a_mail_may_take_long_and_ends_before_its_event_comes_again() -> None:
+    [delivery] = [
+        trigger["spec"]["delivery"]
+        for trigger in triggers()
+        if trigger["metadata"]["name"] == "mailer"
+    ]
+    found = re.fullmatch(r"PT(\d+)S", delivery["timeout"])
+    assert found
+    assert mail.SECONDS < mails.SECONDS < int(found[1])
+    [manifest] = documents(BASE / "functions" / "mailer.yaml")
+    assert manifest["spec"]["template"]["spec"]["timeoutSeconds"] == int(found[1])
 
 
 def test_the_account_without_rights_gets_no_token() -> None:

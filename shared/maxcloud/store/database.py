@@ -85,6 +85,12 @@ class Database:
         async with self._transaction(org_id) as connection:
             yield connection
 
+    @asynccontextmanager
+    async def tenant_for(self, org_id: UUID, seconds: float) -> AsyncIterator[AsyncConnection]:
+        """Yield such a transaction that may take so long, for it waits for another server."""
+        async with self._transaction(org_id, seconds) as connection:
+            yield connection
+
     async def read(
         self, org_id: UUID, statement: str, rows: RowFactory[Row], **values: object
     ) -> list[Row]:
@@ -143,15 +149,19 @@ class Database:
             await pool.close()
 
     @asynccontextmanager
-    async def _transaction(self, org_id: UUID | None = None) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(
+        self, org_id: UUID | None = None, seconds: float = TRANSACTION_SECONDS
+    ) -> AsyncIterator[AsyncConnection]:
         opening = _BEGIN + _OF_TENANT if org_id else _BEGIN
-        async with self._begun(opening, org_id=org_id) as cursor, cursor.connection:
+        async with self._begun(opening, seconds, org_id=org_id) as cursor, cursor.connection:
             yield cursor.connection  # which commits in the end, or rolls back
 
     @asynccontextmanager
-    async def _begun(self, statement: str, **values: object) -> AsyncIterator[AsyncCursor[Any]]:
+    async def _begun(
+        self, statement: str, seconds: float = TRANSACTION_SECONDS, /, **values: object
+    ) -> AsyncIterator[AsyncCursor[Any]]:
         with _our_errors():
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(seconds):
                 pool = await self._open()
                 cursor = await _first(pool, statement, values)
                 try:
@@ -218,7 +228,9 @@ class _Together(Database):
             return await cursor.fetchall()
 
     @asynccontextmanager
-    async def _transaction(self, org_id: UUID | None = None) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(
+        self, org_id: UUID | None = None, seconds: float = TRANSACTION_SECONDS
+    ) -> AsyncIterator[AsyncConnection]:
         with _our_errors():
             async with self._connection.transaction():
                 # The organisation of a transaction does not outlive it, here neither.

@@ -15,6 +15,10 @@ from maxcloud.tokens import Claims
 
 PROOF_DAYS = 30
 
+# How long a mail may be on its way: longer than a server may be silent, and shorter than a
+# delivery of the event may take. Whoever gives up before the server answers sends it twice.
+SECONDS = 45
+
 _SQL = statements("mails")
 _STEPS = {
     "invitation": (_SQL["lock_invitation"], _SQL["invitation_sent"], _SQL["invitation_failed"]),
@@ -70,7 +74,7 @@ async def _posted(
 ) -> None:
     lock, sent, failed = _STEPS[kind]
     values = {"org_id": hint.org_id, "id": hint.id}
-    async with db.tenant(hint.org_id) as connection:
+    async with db.tenant_for(hint.org_id, SECONDS) as connection:
         cursor = connection.cursor(row_factory=factory)
         row = await (await cursor.execute(lock, values)).fetchone()
         if row is not None:
