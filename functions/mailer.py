@@ -5,6 +5,7 @@ event led to. The token is made here, from the row; no event, no row and no log 
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from functions_framework.aio import http
@@ -12,7 +13,7 @@ from starlette.requests import Request
 
 from maxcloud import letters, mail, tokens
 from maxcloud.config import Config, Registration
-from maxcloud.errors import PermanentError
+from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import PING, Event, Type, read_data
 from maxcloud.http import Api, Call
 from maxcloud.letters import Letter
@@ -23,6 +24,8 @@ from maxcloud.store.mails import RegistrationRow
 
 # How many mails of a kind one sweep sends; the next one goes on.
 SWEEP_MAILS = 100
+# After how many failures it gives up: one may be a letter's own, several are the server's.
+SWEEP_FAILURES = 3
 
 _log = logging.getLogger(__name__)
 
@@ -49,12 +52,23 @@ async def on_event(call: Call, event: Event) -> None:
 
 
 async def send_all(call: Call) -> None:
-    """Send what is still to go out; the first that has to wait lets the others wait too."""
+    """Send what is still to go out; after some failures the others wait for the next sweep."""
+    waiting: list[tuple[Callable[[Call, Hint], Awaitable[None]], Hint]] = []
     for hint in await mails.unsent_invitations_across_tenants(call.db, SWEEP_MAILS):
-        await send_invitation(call, hint)
+        waiting.append((send_invitation, hint))
     if call.config.registration == Registration.VERIFY:
         for hint in await mails.unsent_registrations_across_tenants(call.db, SWEEP_MAILS):
-            await send_proof(call, hint)
+            waiting.append((send_proof, hint))
+    failures: list[TemporaryError] = []
+    for send, hint in waiting:
+        try:
+            await send(call, hint)
+        except TemporaryError as error:
+            failures.append(error)
+            if len(failures) == SWEEP_FAILURES:
+                break
+    if failures:
+        raise failures[-1]
 
 
 async def send_invitation(call: Call, hint: Hint) -> None:

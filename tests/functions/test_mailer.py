@@ -290,6 +290,43 @@ def test_the_sweep_sends_what_no_event_led_to(
     assert {state(database, id) for id in ids} == {(True, None)}
 
 
+def test_a_letter_that_cannot_go_yet_holds_up_no_other(
+    serve: Serve, post: Resend, database: TestDatabase
+) -> None:
+    organisation = Organisation(database)
+    ids = [organisation.invitation() for _ in range(5)]
+    post.troubles = [(500, "application_error")]
+    with serve() as mailer:
+        assert sweep(mailer) == 503
+        assert len(post.messages) == 4
+        assert sweep(mailer) == 204
+    assert len(post.messages) == 5
+    assert {state(database, id) for id in ids} == {(True, None)}
+
+
+def test_a_sweep_does_not_insist_on_a_server_that_is_away(
+    serve: Serve, post: Resend, database: TestDatabase
+) -> None:
+    organisation = Organisation(database)
+    for _ in range(10):
+        organisation.invitation()
+    post.troubles = [(503, "unavailable")] * 10
+    with serve() as mailer:
+        assert sweep(mailer) == 503
+    assert len(post.attempts) == 3
+
+
+def test_no_proof_is_asked_for_by_a_token_that_is_too_old(
+    serve: Serve, post: Resend, database: TestDatabase
+) -> None:
+    member = Organisation(database).member(is_verified=False)
+    execute(database.owner, "update memberships set created_at = now() - interval '31 days'")
+    with serve() as mailer:
+        assert tell(mailer, REGISTERED, member.id, member.organisation.id) == 204
+        assert sweep(mailer) == 204
+    assert post.attempts == []
+
+
 def test_who_dies_after_the_message_and_before_the_row_repeats_the_same_message(
     post: Resend, database: TestDatabase
 ) -> None:

@@ -73,7 +73,7 @@ async def _posted(
     post: Callable[[_Row], Awaitable[str | None]],
 ) -> None:
     lock, sent, failed = _STEPS[kind]
-    values = {"org_id": hint.org_id, "id": hint.id}
+    values = {"org_id": hint.org_id, "id": hint.id, "proof_days": PROOF_DAYS}
     async with db.tenant_for(hint.org_id, SECONDS) as connection:
         cursor = connection.cursor(row_factory=factory)
         row = await (await cursor.execute(lock, values)).fetchone()
@@ -84,7 +84,7 @@ async def _posted(
 
 
 async def unsent_invitations_across_tenants(db: Database, most: int) -> list[Hint]:
-    """Return up to `most` invitations whose mail is still to go out, the oldest first."""
+    """Return up to `most` invitations whose mail is still to go out, in any order."""
     async with db.across_tenants() as connection:
         cursor = connection.cursor(row_factory=class_row(Hint))
         await cursor.execute(_SQL["unsent_invitations_across_tenants"], {"most": most})
@@ -92,8 +92,12 @@ async def unsent_invitations_across_tenants(db: Database, most: int) -> list[Hin
 
 
 async def unsent_registrations_across_tenants(db: Database, most: int) -> list[Hint]:
-    """Return up to `most` memberships whose address was not asked to be proven."""
+    """Return up to `most` memberships whose address is still to be proven, in any order.
+
+    One whose token would be too old by now is none of them.
+    """
     async with db.across_tenants() as connection:
         cursor = connection.cursor(row_factory=class_row(Hint))
-        await cursor.execute(_SQL["unsent_registrations_across_tenants"], {"most": most})
+        values = {"most": most, "proof_days": PROOF_DAYS}
+        await cursor.execute(_SQL["unsent_registrations_across_tenants"], values)
         return await cursor.fetchall()

@@ -24,6 +24,7 @@ from memberships
     join users on users.id = memberships.user_id
 where memberships.org_id = %(org_id)s and memberships.user_id = %(id)s
     and memberships.verified_at is null
+    and memberships.created_at > now() - make_interval(days => %(proof_days)s)
     and memberships.mail_sent_at is null and memberships.mail_error is null
 for update of memberships skip locked
 
@@ -34,11 +35,13 @@ update memberships set mail_sent_at = now() where org_id = %(org_id)s and user_i
 update memberships set mail_error = %(reason)s where org_id = %(org_id)s and user_id = %(id)s
 
 -- unsent_invitations_across_tenants --
+-- In any order: what no server takes must not stand before the others for ever.
 select org_id, id from invitations
 where status = 'pending' and expires_at > now() and mail_sent_at is null and mail_error is null
-order by created_at limit %(most)s
+order by random() limit %(most)s
 
 -- unsent_registrations_across_tenants --
 select org_id, user_id as id from memberships
 where verified_at is null and mail_sent_at is null and mail_error is null
-order by created_at limit %(most)s
+    and created_at > now() - make_interval(days => %(proof_days)s)
+order by random() limit %(most)s
