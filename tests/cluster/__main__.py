@@ -17,6 +17,7 @@ from tests.cluster.progress import BootError, Steps, say
 from tests.journeys import images as sample
 
 TESTS = ("tests/journeys", "tests/knative")
+TESTS_WITH_KEYS = "tests/keyed"
 
 
 def up() -> None:
@@ -54,6 +55,8 @@ def test() -> None:
         with steps.step("run the journeys"):
             command = [sys.executable, "-m", "pytest", "--platform=cluster", "--durations=10"]
             subprocess.run([*command, *TESTS], cwd=ROOT, check=True)
+        with steps.step("run the journeys with real keys"):
+            subprocess.run([*command, TESTS_WITH_KEYS], cwd=ROOT, check=True)
     finally:
         with steps.step("take it down"):
             boot.down()
