@@ -13,6 +13,7 @@ import pytest
 from maxcloud import keys, registry
 from maxcloud.http import Api
 from maxcloud.models import Role
+from maxcloud.store import limits
 from maxcloud.store.database import Database
 from tests.conftest import ByPath, Postgres, TestDatabase, cloned, dev_config, served
 from tests.functions.conftest import AWAY
@@ -162,6 +163,18 @@ def test_a_bad_credential_is_refused_with_a_challenge(
     answer = anybody.get(TOKEN, params={"scope": scope(org)}, headers=headers)
     assert_refusal(answer, "unauthenticated")
     assert answer.headers["www-authenticate"].startswith("Basic realm=")
+
+
+def test_keys_are_guessed_here_no_more_often_than_elsewhere(url: str) -> None:
+    with caller(url) as guessing:
+        codes = [
+            guessing.get(TOKEN, headers=basic(keys.make())).status_code
+            for _ in range(limits.FAILED_KEY_OF_ADDRESS.most + 2)
+        ]
+        refused = guessing.post(TOKEN, data=form(keys.make()))
+    assert codes == [401] * limits.FAILED_KEY_OF_ADDRESS.most + [429] * 2
+    assert_refusal(refused, "too_many_requests")
+    assert 0 < int(refused.headers["Retry-After"]) <= limits.FAILED_KEY_OF_ADDRESS.seconds
 
 
 def test_an_expired_or_revoked_key_is_refused(anybody: httpx.Client, org: Organisation) -> None:
