@@ -52,7 +52,9 @@ class Search:
     def remember(self, *secrets: str) -> None:
         """Keep secrets; of a key, the part behind the public prefix, alone, as well."""
         for secret in secrets:
-            self.secrets |= {secret, secret.rpartition("_")[2]}
+            self.secrets.add(secret)
+            if secret.startswith("mc_"):
+                self.secrets.add(secret.rpartition("_")[2])
 
     def listen(self) -> None:
         """Keep what all instances of the platform have said so far."""
