@@ -1,6 +1,7 @@
 """What the engine keeps of organisations' namespaces, and what becomes of one that cannot be."""
 
 import json
+import os
 import uuid
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import httpx
 import pytest
 
 from maxcloud.knative import isolation
+from maxcloud_local.engine import OF_THE_MAILER
 from tests.journeys.platform import eventually
 from tests.keyed.platform import Keyed, Person, registered
+from tests.local import backend
 from tests.local.backend import Engine
 
 
@@ -76,4 +79,15 @@ def test_it_keeps_its_secret_to_itself(keyed: Keyed) -> None:
     secret = engine.data / "secret-key"
     assert secret.stat().st_mode & 0o777 == 0o600
     assert secret.read_text() not in engine.said()
-    assert "maxcloud auth register" in engine.said()
+    for step in ("auth register --email", "auth verify TOKEN", "deploy maxcloud.local/hello"):
+        assert f"maxcloud {step}" in engine.said()
+
+
+def test_without_mail_nobody_is_told_to_invite() -> None:
+    environ = {name: value for name, value in os.environ.items() if name not in OF_THE_MAILER}
+    with backend.engine("--auth", env=environ) as started:
+        said = started.said()
+    assert "maxcloud auth register" in said
+    assert "SMTP_URL or RESEND_API_KEY lets you invite people" in said
+    for step in ("auth verify", "invite create"):
+        assert f"maxcloud {step}" not in said

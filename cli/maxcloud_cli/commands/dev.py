@@ -57,7 +57,8 @@ def dev(
     data = data_dir.expanduser().absolute() if data_dir else engine.default_data()
     settings = engine.Settings(data, port, asks_for_keys=auth)
     if auth:
-        live.run(settings, lambda _: introduce(port, data))
+        has_mail = any(os.environ.get(name) for name in engine.OF_THE_MAILER)
+        live.run(settings, lambda _: introduce(port, data, has_mail=has_mail))
     else:
         live.run(settings, lambda is_found: welcome(port, data, is_found))
 
@@ -85,16 +86,18 @@ def welcome(port: int, data: Path, is_found: Callable[[str], bool]) -> None:
     )
 
 
-def introduce(port: int, data: Path) -> None:
-    """Say what to do first where keys are asked for."""
+def introduce(port: int, data: Path, *, has_mail: bool) -> None:
+    """Say what to do first where keys are asked for; proofs and invitations go by mail."""
     command = _this_command()
-    _suggest(
-        port,
-        data,
-        f"{command} auth register --email you@example.com --org mine",
-        f"{command} deploy {SAMPLE_IMAGE} --name {SAMPLE}",
-        f"{command} invite create --email a.friend@example.com",
-    )
+    register = f"{command} auth register --email you@example.com --org mine"
+    verify = f"{command} auth verify TOKEN    # from the mail"
+    deploy = f"{command} deploy {SAMPLE_IMAGE} --name {SAMPLE}"
+    invite = f"{command} invite create --email a.friend@example.com"
+    if has_mail:
+        _suggest(port, data, register, verify, deploy, invite)
+    else:
+        output.result("\nNo mail goes out: SMTP_URL or RESEND_API_KEY lets you invite people.")
+        _suggest(port, data, register, deploy)
 
 
 def _suggest(port: int, data: Path, *lines: str) -> None:
