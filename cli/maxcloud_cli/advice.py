@@ -18,6 +18,7 @@ from maxcloud_cli.commands.dev import EngineMissing
 from maxcloud_cli.commands.push import PushInterrupted
 from maxcloud_cli.commands.revisions import NothingOlder
 from maxcloud_cli.pages import still_serving
+from maxcloud_cli.platform import errors as operators
 from maxcloud_cli.request import option_of
 from maxcloud_cli.waiting import DeployFailed, StillGoing
 
@@ -147,6 +148,13 @@ _ADDRESS = "check the address in --api-url or MAXCLOUD_API_URL"
 
 # The first class that fits: the sentence where it is not the error's own, hint, exit code.
 _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
+    (operators.KubernetesMissing, "", "pip install 'maxcloud[platform]'", FAILED),
+    (operators.NoCluster, "", "check KUBECONFIG and --context", FAILED),
+    (operators.ClusterRefused, "", "check that this context may do it", FAILED),
+    (operators.NotInstalled, "", "check --context; `maxcloud platform status` shows it", FAILED),
+    (operators.NothingToServe, "", "`kubectl get revisions -n mc-system` shows them", FAILED),
+    (operators.JobFailed, "", "`kubectl get events -n mc-system` may say more", FAILED),
+    (operators.Unwell, "", "the page says what is not ready, and why", FAILED),
     (NothingOlder, "", "`maxcloud revisions SERVICE` shows what there is", FAILED),
     (credentials.NoSuchProfile, "", "`maxcloud auth switch` lists them", WRONG_USAGE),
     (
@@ -229,6 +237,7 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     (errors.TooManyRequests, "", "try again {when}", FAILED),
     (errors.Unavailable, "", "try again {when}", FAILED),
     (client.NotTheAPI, "", _ADDRESS, FAILED),
+    (errors.ConfigError, "", "give it the secret that the functions have", FAILED),
     (errors.EngineError, "", "`maxcloud dev --help` shows what is possible", FAILED),
     (errors.APIError, "", "the operator finds more under request id {request_id}", FAILED),
 )

@@ -24,6 +24,7 @@ COMMANDS = (
     Lazily("auth", "auth.app", "Register, log in, and look after keys."),
     Lazily("invite", "invites.app", "Ask people into your organisation, or join one."),
     Lazily("dev", "dev.dev", "Run the whole platform on this machine; Ctrl-C ends it."),
+    Lazily("platform", "platform.app", "Look after the platform in a cluster; for operators."),
     Lazily("version", "version.version", "Show the versions of this command and of the API."),
 )
 

@@ -1,0 +1,1 @@
+"""What an operator does to a platform in a cluster, with nothing but a kubeconfig."""

@@ -1,0 +1,36 @@
+"""What the private registry's tokens are signed with, and what Distribution is to know of it."""
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from maxcloud_cli.platform.errors import KubernetesMissing, NotInstalled
+
+if TYPE_CHECKING:
+    from maxcloud_cli.platform.cluster import Cluster
+
+# Where deploy/base has REGISTRY_JWT_SECRET from.
+NAMESPACE, SECRET, KEY = "mc-system", "registry", "jwt-secret"
+
+
+def in_cluster(cluster: "Cluster") -> str:
+    """Return REGISTRY_JWT_SECRET as a cluster's functions have it; raises NotInstalled."""
+    found = cluster.get("v1", "Secret", SECRET, NAMESPACE)
+    value = (found or {}).get("data", {}).get(KEY)
+    if not value:
+        raise NotInstalled(f"there is no {KEY} in Secret {SECRET} of {NAMESPACE}")
+    return base64.b64decode(value).decode()
+
+
+def jwks(value: str) -> dict[str, Any]:
+    """Return the public halves of all its keys, the one that signs first.
+
+    Raises KubernetesMissing without the packages for it, and ConfigError.
+    """
+    try:
+        from maxcloud import registry
+        from maxcloud.config import registry_secrets
+    except ModuleNotFoundError as error:
+        raise KubernetesMissing(
+            f"the commands for operators are not installed: the package {error.name} is missing"
+        ) from error
+    return registry.jwks(registry_secrets({"REGISTRY_JWT_SECRET": value}))
