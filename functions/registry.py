@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
 from uuid import UUID
 
 from functions_framework.aio import http
@@ -23,17 +22,20 @@ from maxcloud import auth, log, wire
 from maxcloud import registry as tokens
 from maxcloud.errors import (
     Forbidden,
-    InvalidField,
     MalformedRequest,
     NotFound,
     TemporaryError,
     Unauthenticated,
     Unavailable,
-    UnsupportedMedia,
 )
 from maxcloud.events import Type
 from maxcloud.http import Api, Call
-from maxcloud.images import Image, RegistryTokenResponse
+from maxcloud.images import (
+    Image,
+    RegistryTokenForm,
+    RegistryTokenQuery,
+    RegistryTokenResponse,
+)
 from maxcloud.models import Role
 from maxcloud.pages import Page
 from maxcloud.registry import Access
@@ -41,8 +43,6 @@ from maxcloud.store import images
 
 # How clients of a registry show a key: as the password, whatever the user's name (RFC 7617).
 BASIC = 'Basic realm="maxcloud", charset="UTF-8"'
-
-FORM = "application/x-www-form-urlencoded"
 
 # What a tag is (OCI distribution specification, "Pulling manifests").
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
@@ -60,26 +60,23 @@ async def registry(request: Request) -> Any:
 
 
 @api.get("/api/v1/registry/token")
-async def get_registry_token(call: Call) -> RegistryTokenResponse:
+async def get_registry_token(call: Call, query: RegistryTokenQuery) -> RegistryTokenResponse:
     """Give a token for the registry, as Docker and its like ask for one.
 
-    The key is the password of Basic, or the Bearer; `scope` may come more than once.
+    The key is the password of Basic, or the Bearer.
     """
     scheme, _, credential = call.request.headers.get("authorization", "").partition(" ")
     key = _password(credential) if scheme.lower() == "basic" else credential
-    return await _token(call, key, call.request.query_params.getlist("scope"))
+    return await _token(call, key, query.scope)
 
 
 @api.post("/api/v1/registry/token")
-async def post_registry_token(call: Call) -> RegistryTokenResponse:
+async def post_registry_token(call: Call, form: RegistryTokenForm) -> RegistryTokenResponse:
     """Give a token for the registry, as containerd and BuildKit ask for one: by a form.
 
-    Only `grant_type=password` is known, with the key as the password: there are no refresh tokens.
+    There are no refresh tokens.
     """
-    form = await _form(call.request)
-    if form.get("grant_type") != ["password"]:
-        raise InvalidField("grant_type must be password", field="grant_type")
-    return await _token(call, form.get("password", [""])[0], form.get("scope", []))
+    return await _token(call, form.password, [form.scope])
 
 
 @api.get("/api/v1/registry/images", Role.READ)
@@ -215,13 +212,3 @@ def _password(credential: str) -> str:
         return base64.b64decode(credential, validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeError):
         return ""
-
-
-async def _form(request: Request) -> dict[str, list[str]]:
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != FORM:
-        raise UnsupportedMedia(f"the body must be a form: send Content-Type: {FORM}")
-    try:
-        return parse_qs((await wire.read_bytes(request)).decode(), max_num_fields=100)
-    except ValueError as error:  # no UTF-8, or more fields than anybody sends
-        raise MalformedRequest("the body is not a form") from error

@@ -1,8 +1,41 @@
 """What goes over the wire about the private registry: its images, and tokens for it."""
 
 from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from maxcloud.models import Answer, Hint
+
+_SCOPE = (
+    "What the token is for, such as `repository:{org_id}/{name}:pull,push`, or several with blanks "
+    "between them; what may not be is left out."
+)
+
+
+class RegistryTokenQuery(BaseModel):
+    """What Docker and its like ask for a token with; what they say besides is passed over.
+
+    Source: the distribution project's "Token Authentication Specification".
+    """
+
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    scope: Annotated[list[str], Field(description=_SCOPE)] = []
+
+
+class RegistryTokenForm(BaseModel):
+    """What containerd and BuildKit ask for a token with; what they say besides is passed over.
+
+    Source: the distribution project's "OAuth 2.0 Token Authentication"; nothing comes twice (RFC
+    6749, section 3.2).
+    """
+
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    grant_type: Literal["password"]
+    password: Annotated[str, Field(description="The API key, whatever the user's name.")] = ""
+    scope: Annotated[str, Field(description=_SCOPE)] = ""
 
 
 class RegistryTokenResponse(Answer):

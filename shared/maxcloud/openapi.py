@@ -121,8 +121,7 @@ def _operation(function: str, route: Route, schemas: dict[str, Any]) -> dict[str
         operation["parameters"] = parameters
     if route.body:
         schema = {"$ref": _REFS.format(model=route.body.__name__)}
-        media = "application/merge-patch+json" if route.method == "PATCH" else "application/json"
-        operation["requestBody"] = {"required": True, "content": {media: {"schema": schema}}}
+        operation["requestBody"] = {"required": True, "content": {route.takes: {"schema": schema}}}
     if route.role:
         operation["security"] = [{"key": []}]
         operation["description"] = f"Least role: `{route.role}`."

@@ -2,7 +2,8 @@
 
 A handler takes a Call and what else its signature asks for. A parameter `if_match` is the
 generation that the caller wants to change, `page` the part of a list that is wanted (as `Page[type
-of its key]`), `query` the query as a model, and any other one the body, as its model.
+of its key]`), `query` the query as a model, `form` the body of a form, and any other one a body of
+JSON, as its model.
 """
 
 import typing
@@ -57,6 +58,13 @@ class Route:
         return models[0] if models else None
 
     @property
+    def takes(self) -> str:
+        """The type of the body."""
+        if "form" in self.asks:
+            return wire.FORM
+        return "application/merge-patch+json" if self.method == "PATCH" else "application/json"
+
+    @property
     def query(self) -> type[BaseModel] | None:
         """The model of the query."""
         return self.asks.get("query")
@@ -103,6 +111,8 @@ class Route:
                 found[name] = self.pages.asked(request.query_params)
             elif name == "query":
                 found[name] = wire.read_query(request, hint)
+            elif name == "form":
+                found[name] = await wire.read_form(request, hint)
             else:
                 found[name] = await wire.read_json(request, hint)
         return found

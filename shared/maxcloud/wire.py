@@ -2,9 +2,12 @@
 
 import asyncio
 import re
+import typing
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TypeVar
+from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
@@ -22,6 +25,10 @@ UNWANTED_BYTES_MAX, UNWANTED_SECONDS_MAX = 16 * BODY_BYTES_MAX, 5.0
 
 Body = TypeVar("Body", bound=BaseModel)
 
+FORM = "application/x-www-form-urlencoded"
+# More fields than any client sends.
+_FORM_FIELDS_MAX = 100
+
 _JSON_TYPES = {"application/json", "application/merge-patch+json"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _ETAG = re.compile(r'"([0-9]{1,18})"\Z')
@@ -38,6 +45,7 @@ _SENTENCES = {
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "string_too_long": "must have at most {max_length} characters",
+    "literal_error": "must be {expected}",
     "too_long": "must have at most {max_length} entries",
 }
 
@@ -67,13 +75,23 @@ def require_acceptable(request: Request, media: str | None) -> None:
 def read_query(request: Request, model: type[Body]) -> Body:
     """Return the query as a model; raises InvalidField for the first rule that is broken."""
     sent = request.query_params
-    for name in sent:
-        if len(sent.getlist(name)) > 1:
-            raise errors.InvalidField(f"{name[:100]} must be given once", field=name[:100])
+    return _of_pairs({name: sent.getlist(name) for name in sent}, model)
+
+
+async def read_form(request: Request, model: type[Body]) -> Body:
+    """Return a form as a model.
+
+    Raises UnsupportedMedia, PayloadTooLarge, MalformedRequest, or InvalidField for the first rule
+    that is broken.
+    """
+    if _media(request) != FORM:
+        raise errors.UnsupportedMedia(f"the body must be a form: send Content-Type: {FORM}")
     try:
-        return model.model_validate(dict(sent))
-    except ValidationError as error:
-        raise _first_mistake(error) from error
+        sent = (await read_bytes(request)).decode()
+        pairs = parse_qs(sent, keep_blank_values=True, max_num_fields=_FORM_FIELDS_MAX)
+    except ValueError as error:  # no UTF-8, or too many fields
+        raise errors.MalformedRequest("the body is not a form") from error
+    return _of_pairs(pairs, model)
 
 
 def etag(generation: int) -> str:
@@ -103,8 +121,7 @@ async def read_json(request: Request, model: type[Body]) -> Body:
     Raises UnsupportedMedia, PayloadTooLarge, MalformedRequest, or InvalidField for the first rule
     that is broken.
     """
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media not in _JSON_TYPES:
+    if _media(request) not in _JSON_TYPES:
         raise errors.UnsupportedMedia("the body must be JSON: send Content-Type: application/json")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise errors.UnsupportedMedia("the body must not be compressed")
@@ -194,6 +211,27 @@ async def refused_by_router(request: Request, error: Exception) -> Response:
         response = refusal(errors.NotFound("no such path"))
     response.headers.update(error.headers or {})
     return response
+
+
+def _media(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _of_pairs(sent: Mapping[str, list[str]], model: type[Body]) -> Body:
+    """Return a model of names with their values: a list of it takes all, the others one."""
+    fields = model.model_fields
+    found: dict[str, object] = {}
+    for name, values in sent.items():
+        if name in fields and typing.get_origin(fields[name].annotation) is list:
+            found[name] = values
+        elif len(values) > 1 and (name in fields or model.model_config.get("extra") == "forbid"):
+            raise errors.InvalidField(f"{name[:100]} must be given once", field=name[:100])
+        else:
+            found[name] = values[-1]
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        raise _first_mistake(error) from error
 
 
 def _first_mistake(error: ValidationError) -> errors.APIError:

@@ -115,6 +115,16 @@ def test_what_is_somebody_elses_is_left_out(anybody: httpx.Client, org: Organisa
     assert claims(answer)["access"] == found["access"]
 
 
+def test_a_form_says_its_scope_once_and_may_repeat_what_nobody_reads(
+    anybody: httpx.Client, org: Organisation
+) -> None:
+    asked = f"repository:{org.id}/a:pull"
+    answer = anybody.post(TOKEN, data=form(org.key(), scope=asked, client_id=["x", ""]))
+    assert [each["name"] for each in claims(answer)["access"]] == [f"{org.id}/a"]
+    twice = anybody.post(TOKEN, data=form(org.key(), scope=[asked, asked]))
+    assert_refusal(twice, "invalid_field", "scope")
+
+
 def test_who_has_not_proven_an_address_only_pulls(anybody: httpx.Client, org: Organisation) -> None:
     key = org.member(is_verified=False).key()
     found = claims(anybody.get(TOKEN, params={"scope": scope(org)}, headers=basic(key)))
@@ -189,6 +199,12 @@ def test_an_expired_or_revoked_key_is_refused(anybody: httpx.Client, org: Organi
         (b"", "application/x-www-form-urlencoded", "invalid_field", "grant_type"),
         (
             b"grant_type=refresh_token",
+            "application/x-www-form-urlencoded",
+            "invalid_field",
+            "grant_type",
+        ),
+        (
+            b"grant_type=password&grant_type=password",
             "application/x-www-form-urlencoded",
             "invalid_field",
             "grant_type",

@@ -44,6 +44,8 @@ def test_a_route_is_described(route: Route) -> None:
     assert str(route.status) in operation["responses"]
     assert ("security" in operation) == (route.role is not None)
     assert ("requestBody" in operation) == (route.body is not None)
+    if route.body:
+        assert list(operation["requestBody"]["content"]) == [route.takes]
     parameters = operation.get("parameters", [])
     assert {each["name"] for each in parameters if each["in"] == "path"} == {
         part[1:-1] for part in route.template.split("/") if part.startswith("{")
