@@ -3,31 +3,16 @@
 Distribution keeps the images and asks nobody: what a token of ours says, it grants.
 """
 
-import base64
-import binascii
 import contextlib
-import hmac
-import json
-import re
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from functions_framework.aio import http
 from starlette.requests import Request
 
-from maxcloud import auth, log, wire
+from maxcloud import granting, wire
 from maxcloud import registry as tokens
-from maxcloud.errors import (
-    Forbidden,
-    MalformedRequest,
-    NotFound,
-    TemporaryError,
-    Unauthenticated,
-    Unavailable,
-)
+from maxcloud.errors import NotFound, TemporaryError, Unauthenticated, Unavailable
 from maxcloud.events import Type
 from maxcloud.http import Api, Call
 from maxcloud.images import (
@@ -38,17 +23,7 @@ from maxcloud.images import (
 )
 from maxcloud.models import Role
 from maxcloud.pages import Page
-from maxcloud.registry import Access
 from maxcloud.store import images
-
-# How clients of a registry show a key: as the password, whatever the user's name (RFC 7617).
-BASIC = 'Basic realm="maxcloud", charset="UTF-8"'
-
-# What a tag is (OCI distribution specification, "Pulling manifests").
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
-
-# More scopes than any client asks for at once, and few enough for a header to carry the token.
-SCOPES_MAX = 50
 
 api = Api("registry")
 
@@ -65,9 +40,9 @@ async def get_registry_token(call: Call, query: RegistryTokenQuery) -> RegistryT
 
     The key is the password of Basic, or the Bearer.
     """
-    scheme, _, credential = call.request.headers.get("authorization", "").partition(" ")
-    key = _password(credential) if scheme.lower() == "basic" else credential
-    return await _token(call, key, query.scope)
+    _require_registry(call)
+    key = granting.key_of(call.request.headers.get("authorization", ""))
+    return await granting.grant(call, key, query.scope)
 
 
 @api.post("/api/v1/registry/token")
@@ -76,7 +51,8 @@ async def post_registry_token(call: Call, form: RegistryTokenForm) -> RegistryTo
 
     There are no refresh tokens.
     """
-    return await _token(call, form.password, [form.scope])
+    _require_registry(call)
+    return await granting.grant(call, form.password, [form.scope])
 
 
 @api.get("/api/v1/registry/images", Role.READ)
@@ -94,7 +70,7 @@ async def delete_image(call: Call) -> None:
 
     _require_registry(call)
     name, tag = call.parameter("name"), call.parameter("tag")
-    if not _TAG.match(tag):
+    if not tokens.is_tag(tag):
         raise NotFound("no such image")
     with _as_an_answer():
         await catalogue.delete(call.config, call.db, call.org_id, name, tag)
@@ -106,36 +82,13 @@ async def on_notification(call: Call) -> None:
     from maxcloud import catalogue, distribution
 
     _require_registry(call)
-    _, _, shown = call.request.headers.get("authorization", "").partition(" ")
-    known = tokens.hook_secrets(call.config.registry_secrets)
-    if not any(hmac.compare_digest(shown.encode(), secret.encode()) for secret in known):
+    shown = granting.key_of(call.request.headers.get("authorization", ""))
+    if not tokens.is_hook_secret(shown, call.config.registry_secrets):
         raise Unauthenticated("authentication required")
+    said = distribution.tags_in(await wire.read_bytes(call.request))
     with _as_an_answer():
-        async with distribution.opened(call.config) as there:
-            for org_id, name, tag, pushed in _tags_in(await wire.read_bytes(call.request)):
-                if pushed:
-                    repository = tokens.repository(org_id, name)
-                    await catalogue.wait_for(there, repository, tag, pushed)
-                if row := await catalogue.look(call.db, there, org_id, name, tag):
-                    call.hint(Type.IMAGE_PUSHED, row.hint())
-
-
-def _tags_in(envelope: bytes) -> set[tuple[UUID, str, str, str]]:
-    """Return the tags that an envelope of events is about, and the digest of what was pushed.
-
-    Source: distribution/notifications/event.go.
-    """
-    found = set()
-    try:
-        for event in json.loads(envelope)["events"]:
-            target = event["target"]
-            owner, tag = tokens.owner_of(target["repository"]), target.get("tag", "")
-            pushed = str(target["digest"]) if event.get("action") == "push" else ""
-            if owner and _TAG.match(tag):
-                found.add((*owner, tag, pushed))
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise MalformedRequest("the body is no envelope of events") from error
-    return found
+        for row in await catalogue.look_at(call.config, call.db, said):
+            call.hint(Type.IMAGE_PUSHED, row.hint())
 
 
 def _require_registry(call: Call) -> None:
@@ -149,66 +102,3 @@ def _as_an_answer() -> Iterator[None]:
         yield
     except TemporaryError as error:
         raise Unavailable(f"{error}; try again in a moment", retry_after=5) from error
-
-
-async def _token(call: Call, key: str, scopes: list[str]) -> RegistryTokenResponse:
-    """Return a token for what the bearer of a key may do of what they ask for.
-
-    Missing rights make it a lesser token and no refusal: the registry has the better words.
-    """
-    _require_registry(call)
-    org_id, subject, allowed = await _bearer(call, key)
-    now = int(time.time())
-    granted = tokens.granted(scopes, org_id, allowed)[:SCOPES_MAX]
-    access = [await _kept_from_harm(call, org_id, each) for each in granted]
-    seconds = call.config.registry_token_seconds
-    audience = call.config.registry_url
-    secrets = call.config.registry_secrets
-    token = tokens.token(secrets, audience, subject, access, at=now, seconds=seconds)
-    return RegistryTokenResponse(
-        token=token,
-        access_token=token,
-        expires_in=seconds,
-        issued_at=datetime.fromtimestamp(now, UTC),
-    )
-
-
-async def _kept_from_harm(call: Call, org_id: UUID, access: Access) -> Access:
-    """Return an access without the right to delete while requests reach a build of its repository.
-
-    A client deletes by digest, whatever tags there are; our own route looks at each build.
-    """
-    if tokens.DELETE in access.actions:
-        place = f"{call.config.registry_url}/{access.name}"
-        if await images.repository_serves(call.db, org_id, place):
-            left = tuple(action for action in access.actions if action != tokens.DELETE)
-            return Access(access.name, left)
-    return access
-
-
-async def _bearer(call: Call, key: str) -> tuple[UUID, str, tuple[str, ...]]:
-    """Return the organisation of a key, who has it, and what they may do with its images."""
-    puller = tokens.puller(key, call.config.registry_secrets)
-    if puller is not None:
-        return puller, tokens.ROBOT, tokens.READING
-    try:
-        shown = {"authorization": f"Bearer {key}"}
-        found = await auth.identify(shown, call.client, call.config, call.db)
-    except Unauthenticated as refused:
-        refused.challenge = BASIC
-        raise
-    call.identity = found
-    log.org_id.set(str(found.org_id))
-    call.later.add_task(auth.note_use, found, call.db)
-    try:
-        auth.require(found, Role.DEPLOY, call.config)
-    except Forbidden:
-        return found.org_id, str(found.user_id), tokens.READING
-    return found.org_id, str(found.user_id), tokens.WRITING
-
-
-def _password(credential: str) -> str:
-    try:
-        return base64.b64decode(credential, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeError):
-        return ""

@@ -6,11 +6,12 @@ A notification is a hint, as every event is: the registry is asked what is there
 import asyncio
 import contextlib
 import re
+from collections.abc import Iterable
 from uuid import UUID
 
 from maxcloud import distribution, oci, registry
 from maxcloud.config import Config
-from maxcloud.distribution import Distribution
+from maxcloud.distribution import Distribution, Said
 from maxcloud.errors import ImageInUse, NotFound, TemporaryError
 from maxcloud.references import Reference
 from maxcloud.registry import Access
@@ -41,6 +42,19 @@ async def look(
             await rows.remove(tag)
             return None
         return await rows.put(tag, build.digest, build.size_bytes)
+
+
+async def look_at(config: Config, db: Database, said: Iterable[Said]) -> list[ImageRow]:
+    """Look at what notifications are about; return what is news."""
+    news = []
+    async with distribution.opened(config) as there:
+        for each in said:
+            if each.pushed:
+                repository = registry.repository(each.org_id, each.name)
+                await wait_for(there, repository, each.tag, each.pushed)
+            if row := await look(db, there, each.org_id, each.name, each.tag):
+                news.append(row)
+    return news
 
 
 async def resolve(config: Config, org_id: UUID, image: str) -> oci.Image:

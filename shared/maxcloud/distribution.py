@@ -4,17 +4,19 @@ Each question carries a token of its own, made here, for what it needs and nothi
 OCI distribution specification 1.1; the list of all repositories is Distribution's own.
 """
 
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import httpx
 
 from maxcloud import registry
 from maxcloud.config import Config
-from maxcloud.errors import TemporaryError
+from maxcloud.errors import MalformedRequest, TemporaryError
 from maxcloud.registry import DELETE, PULL, PUSH, Access
 
 # How long one answer may take, and a token of ours is good for.
@@ -143,6 +145,34 @@ async def opened(config: Config) -> AsyncIterator[Distribution]:
     way = httpx.AsyncHTTPTransport(verify=base.startswith("https:"))
     async with httpx.AsyncClient(base_url=base, transport=way, timeout=ANSWER_SECONDS) as web:
         yield Distribution(web, config)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a notification is about: an organisation's tag, and the digest of what was pushed."""
+
+    org_id: UUID
+    name: str
+    tag: str
+    pushed: str = ""
+
+
+def tags_in(envelope: bytes) -> set[Said]:
+    """Return what an envelope of notifications is about; raises MalformedRequest.
+
+    Source: distribution/notifications/event.go.
+    """
+    found = set()
+    try:
+        for event in json.loads(envelope)["events"]:
+            target = event["target"]
+            owner, tag = registry.owner_of(target["repository"]), target.get("tag", "")
+            pushed = str(target["digest"]) if event.get("action") == "push" else ""
+            if owner and registry.is_tag(tag):
+                found.add(Said(*owner, tag, pushed))
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise MalformedRequest("the body is no envelope of events") from error
+    return found
 
 
 def token_for(config: Config, access: Access) -> str:

@@ -8,6 +8,7 @@ Authentication Specification" and "Token Scope Documentation"; RFC 7638 for the 
 import base64
 import functools
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -53,6 +54,9 @@ _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*\Z")
 _REPOSITORY_MAX = 255
 
+# What a tag is (OCI distribution specification, "Pulling manifests").
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -74,6 +78,11 @@ def owner_of(repository: str) -> tuple[UUID, str] | None:
     org_id = names.as_id(owner)
     is_one = len(repository) <= _REPOSITORY_MAX and _REPOSITORY.match(name)
     return (org_id, name) if org_id and is_one else None
+
+
+def is_tag(text: str) -> bool:
+    """Tell whether a tag may be called so."""
+    return _TAG.match(text) is not None
 
 
 def granted(scopes: Iterable[str], org_id: UUID, allowed: Sequence[str]) -> list[Access]:
@@ -132,6 +141,12 @@ def jwks(secrets: Iterable[str]) -> dict[str, Any]:
 def hook_secrets(secrets: Iterable[str]) -> list[str]:
     """Return what Distribution shows with its notifications: the first, while rotating any."""
     return [keys.derived(secret, "registry-notifications").hex() for secret in secrets]
+
+
+def is_hook_secret(shown: str, secrets: Iterable[str]) -> bool:
+    """Tell whether it was Distribution that showed this with a notification."""
+    known = hook_secrets(secrets)
+    return any(hmac.compare_digest(shown.encode(), each.encode()) for each in known)
 
 
 def pull_key(org_id: UUID, secret: str, at: int) -> str:
