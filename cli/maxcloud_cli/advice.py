@@ -105,7 +105,7 @@ def _of_failed_deploy(service: "Service") -> Advice:
 
 # By a failed service's reason, without a number at its end.
 _HINTS = {
-    "ImageNotFound": "check the image's name and tag, and that anybody may pull it there",
+    "ImageNotFound": "check the image's name and tag; outside of your registry it must be public",
     "ImageInvalid": "check the image's name, and that it was built for linux/amd64",
     "ImagePullFailed": "deploy the image again; if it stays so, ask the operator",
     "ExitCode": "the container ended by itself; run it locally with the same variables to see why",

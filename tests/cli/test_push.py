@@ -94,11 +94,12 @@ def test_a_push_shows_each_layer_and_prints_the_reference(
     assert done.code == 0, done.err
     reference = f"{world.registry.host_name}/{org.id}/shop"
     assert re.fullmatch(rf"{re.escape(reference)}:v1@sha256:[0-9a-f]{{64}}\n", done.out)
-    title, *steps, last = untimed(done)
+    title, *steps, last, hint = untimed(done)
     assert title == f"Pushing {archive} as shop:v1"
     names = sorted(f"  ✓ layer {made.digest(each)[7:19]} pushed" for each in LAYERS)
     assert sorted(step.partition(",")[0] for step in steps) == names
     assert last == "  ✓ pushed"
+    assert hint == f"Run it: maxcloud deploy {reference}:v1 --name shop"
 
     again = maxcloud("push", archive, "--name", "shop", "--tag", "v1", "--quiet")
     assert (again.code, again.err) == (0, "")
@@ -134,7 +135,7 @@ def test_an_image_of_an_engine(
         assert f"  ✓ saved by {engine}" in "\n".join(untimed(done))
         again = own("push", name, "--name", "shop")
         assert again.out == done.out
-        assert untimed(again) == [f"Pushing {name} as shop:latest", "  ✓ unchanged"]
+        assert untimed(again)[:2] == [f"Pushing {name} as shop:latest", "  ✓ unchanged"]
     finally:
         subprocess.run([engine, "rmi", name], check=True, capture_output=True)
 
@@ -146,6 +147,7 @@ def test_an_image_for_other_machines_is_told(maxcloud: Maxcloud, tmp_path: Path)
     done = maxcloud("push", str(made.tar(tmp_path / "arm.tar", files)), "--name", "shop")
     assert done.code == 0
     assert "Warning: it is for linux/arm64, and the platform runs linux/amd64." in done.err
+    assert "Run it" not in done.err
 
 
 def test_a_key_that_may_only_read(world: World, org: Organisation, archive: str) -> None:

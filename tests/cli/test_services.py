@@ -127,7 +127,7 @@ def test_a_failed_deploy_says_why_and_what_still_serves(
     assert done.err.splitlines() == [
         "Error: shop failed (ImageNotFound): there is no nginx:none",
         "  shop-00001 still serves.",
-        "Hint: check the image's name and tag, and that anybody may pull it there",
+        "Hint: check the image's name and tag; outside of your registry it must be public",
     ]
     assert "failed (serving shop-00001)" in maxcloud("list").out
 

@@ -23,7 +23,10 @@ app = typer.Typer(rich_markup_mode=None)
 @app.callback(invoke_without_command=True)
 @with_settings
 def images(settings: Settings) -> None:
-    """List the images in the registry, or delete a tag."""
+    """List the images in the registry, or delete a tag.
+
+    A tag that begins with maxcloud. keeps what a revision runs, until its service is gone.
+    """
     with settings.client() as client:
         found = client.list_images()
     if settings.output is not Format.TABLE:

@@ -147,11 +147,16 @@ class _Push:
 
     def remarks(self) -> Iterator[str]:
         """Yield what a person should know besides."""
+        from maxcloud import names
         from maxcloud.pushing.sources import ARCHITECTURE, OS
 
         ours = f"{OS}/{ARCHITECTURE}"
         if self._platform not in ("", ours):
             yield f"Warning: it is for {self._platform}, and the platform runs {ours}."
+            return
+        last = self._name.rpartition("/")[2]
+        service = "NAME" if names.why_not_a_name(last) else last
+        yield f"Run it: maxcloud deploy {self.repository}:{self._tag} --name {service}"
 
 
 def _tokens(client: "Client") -> "TokenSource":
