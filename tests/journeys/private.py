@@ -21,10 +21,16 @@ class Private:
     ca: Path | None = None
     key: str = "dev"
 
+    def layout(self, archive: Path, folder: Path) -> Path:
+        """Write an archive's image as an OCI layout, as build tools do."""
+        _require_skopeo()
+        copy = ["skopeo", "--insecure-policy", "copy", "--quiet"]
+        subprocess.run([*copy, f"docker-archive:{archive}", f"oci:{folder}:latest"], check=True)
+        return folder
+
     def push(self, archive: Path, reference: str) -> str:
         """Push an archive with a key and return the digest."""
-        if shutil.which("skopeo") is None:
-            pytest.skip("skopeo is not on this machine")
+        _require_skopeo()
         with tempfile.TemporaryDirectory() as folder:
             digest, hosts = Path(folder) / "digest", Path(folder) / "hosts"
             hosts.write_text(f"127.0.0.1 localhost\n{self.address} {self.host.partition(':')[0]}\n")
@@ -43,3 +49,8 @@ class Private:
             )
             assert done.returncode == 0, done.stderr
             return digest.read_text().strip()
+
+
+def _require_skopeo() -> None:
+    if shutil.which("skopeo") is None:
+        pytest.skip("skopeo is not on this machine")

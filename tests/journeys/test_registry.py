@@ -15,23 +15,23 @@ def test_a_private_image_is_pushed_deployed_replaced_and_deleted(
 ) -> None:
     place = f"{private.host}/{DEV_ORG_ID}/{name}"
 
-    def build(page: str) -> str:
-        """Build from scratch and push under the same tag; return the digest."""
-        archive = images.web(tmp_path / f"{page}.tar", page=page)
-        return private.push(archive, f"{place}:v1")
+    def build(page: str) -> Path:
+        return images.web(tmp_path / f"{page}.tar", page=page)
 
     def listed() -> dict[str, list[str]]:
         found = platform.api("GET", IMAGES).json()
         return {each["digest"]: each["tags"] for each in found if each["name"] == name}
 
-    first = build("one")
+    first = private.push(build("one"), f"{place}:v1")
     eventually("images", listed, 30, lambda seen: seen == {first: ["v1"]})
     url = platform.maxcloud("deploy", f"{place}:v1", "--name", name).out.strip()
     assert platform.get(url).text == "one"
     kept = f"maxcloud.{name}-00001"
     eventually("images", listed, 30, lambda seen: seen == {first: [kept, "v1"]})
 
-    second = build("two")
+    pushed = platform.maxcloud("push", str(build("two")), "--name", name, "--tag", "v1", "-q")
+    reference, _, second = pushed.out.strip().partition("@")
+    assert reference == place
     platform.maxcloud("deploy", f"{place}:v1", "--name", name)
     assert platform.get(url).text == "two"
     described = platform.maxcloud("describe", name, "-o", "json").json
@@ -46,6 +46,18 @@ def test_a_private_image_is_pushed_deployed_replaced_and_deleted(
     assert platform.api("DELETE", f"{IMAGES}/{name}/tags/{kept}").status_code == 204
     assert set(listed()) == {second}
     assert platform.get(url).text == "two"
+
+
+def test_a_folder_is_pushed_and_runs(
+    platform: Platform, private: Private, name: str, tmp_path: Path
+) -> None:
+    folder = private.layout(images.web(tmp_path / "web.tar", page="a folder"), tmp_path / "layout")
+    pushed = platform.maxcloud("push", str(folder), "--name", name)
+    again = platform.maxcloud("push", str(folder), "--name", name)
+    assert again.out == pushed.out
+    assert "unchanged" in again.err
+    url = platform.maxcloud("deploy", pushed.out.strip(), "--name", name).out.strip()
+    assert platform.get(url).text == "a folder"
 
 
 def test_what_is_not_there_is_said(platform: Platform, private: Private, name: str) -> None:
