@@ -444,3 +444,16 @@ def test_what_is_posted_inside_is_not_reached_from_outside() -> None:
         for hook in api.hooks:
             assert not any(hook.path.startswith(prefix) for prefix in PUBLIC)
             assert hook.template not in openapi.document()["paths"]
+
+
+# The private registry: deploy/, tests/cluster/go
+
+
+def test_distribution_is_the_same_wherever_it_is_built_and_run() -> None:
+    pins = [
+        re.search(r"github.com/distribution/distribution/v3 v(\S+)", path.read_text("utf-8"))
+        for path in (ROOT / "tests" / "cluster" / "go").glob("*/go.mod")
+    ]
+    [kustomization] = documents(LOCAL / "kustomization.yaml")
+    tags = {each["name"]: each["newTag"] for each in kustomization["images"]}
+    assert {pin[1] for pin in pins if pin} == {tags["docker.io/library/registry"]}
