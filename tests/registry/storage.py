@@ -105,6 +105,15 @@ class Replica:
             )
         eventually("the replica", self.health, 20, lambda seen: seen == 200)
 
+    def end(self) -> None:
+        """Ask it to end, as the kubelet does."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def has_ended(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is not None
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()

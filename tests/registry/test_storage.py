@@ -211,6 +211,29 @@ def test_a_replica_that_dies_is_no_failure(pair: Pair, org: Organisation, tmp_pa
         assert digest_of(found.content) == layer["digest"]
 
 
+def test_a_replica_that_is_to_end_ends_what_it_began(pair: Pair, org: Organisation) -> None:
+    content = random.Random(1).randbytes(2 * MB)  # noqa: S311
+    half, rest = content[:MB], content[MB:]
+    replica, other = pair.replicas
+    place = path_of(pair.ask(0, "POST", "blobs/uploads/", org))
+
+    def sent() -> Iterator[bytes]:
+        yield half
+        replica.end()
+        # It takes no new requests, and still this one.
+        eventually("health", replica.health, 10, lambda seen: seen == 0)
+        assert not replica.has_ended()
+        yield rest
+
+    digest = digest_of(content)
+    answer = pair.ask(0, "PUT", f"{place}&digest={digest}", org, content=sent())
+    assert answer.status_code == 201, answer.text
+    eventually("the end", replica.has_ended, 10, bool)
+    assert digest_of(pair.ask(1, "GET", f"blobs/{digest}", org).content) == digest
+    assert other.health() == 200
+    replica.start()
+
+
 def test_without_its_storage_a_replica_is_not_ready(
     pair: Pair, org: Organisation, tmp_path: Path
 ) -> None:
