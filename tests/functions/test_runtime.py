@@ -115,7 +115,7 @@ def test_every_line_of_a_function_is_json_and_names_its_request(database: TestDa
         url, named = f"http://127.0.0.1:{port}{SERVICES}", {"X-Request-Id": "asked-1"}
         assert httpx.post(url, json=SHOP, headers=named).status_code == 201
         process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=5)
+        output, errors = process.communicate(timeout=30)
     finally:
         process.kill()
         process.communicate()
@@ -157,7 +157,7 @@ def test_a_variable_that_makes_no_sense_ends_the_start_with_one_sentence(
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
     assert ended.returncode == 1
