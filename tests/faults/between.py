@@ -76,6 +76,10 @@ class Between:
             started.set()
             await end.wait()
             await runner.cleanup()
+        # A function that was killed in the middle of a handshake is no connection of the server's.
+        for transport in list(asyncio.get_running_loop()._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()
+        await asyncio.sleep(0)
 
 
 @contextmanager

@@ -34,6 +34,9 @@ class Cluster:
         trusted.load_cert_chain(PKI / "admin.crt", PKI / "admin.key")
         self._kubernetes = httpx.Client(base_url=API_SERVER, verify=trusted, timeout=30)
 
+    def close(self) -> None:
+        self._kubernetes.close()
+
     def database(self, role: str = "postgres") -> str:
         names = {"postgres": "owner", "mc_worker": "worker", "mc_api": "api"}
         return database_url(names[role])

@@ -31,7 +31,8 @@ def pytest_terminal_summary(
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.config.getoption("--platform") == "cluster":
-        yield Cluster()
+        with closing(Cluster()) as cluster:
+            yield cluster
     else:
         with engine() as started:
             yield Local(started)

@@ -71,8 +71,9 @@ class Target:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.journal = Journal(backend.api_url)
-        # What is there already is somebody else's.
+        # What is there already is somebody else's, and may have lost its database since.
         self._others = [row["id"] for row in self.rows("select id from services")]
+        self._strangers = {str(id) for id in self._others} | set(map(_service_of, self._managed()))
 
     def close(self) -> None:
         self.journal.close()
@@ -86,11 +87,11 @@ class Target:
 
     def objects(self) -> list[Object]:
         """Return every Knative Service that max-cloud wrote, but for what was there before."""
-        path = "/apis/serving.knative.dev/v1/services"
-        found: list[Object] = self.backend.read(path)["items"]
-        ours = [each for each in found if SERVICE_ID in each["metadata"].get("labels", {})]
-        others = {str(id) for id in self._others}
-        return [each for each in ours if each["metadata"]["labels"][SERVICE_ID] not in others]
+        return [each for each in self._managed() if _service_of(each) not in self._strangers]
+
+    def _managed(self) -> list[Object]:
+        found: list[Object] = self.backend.read("/apis/serving.knative.dev/v1/services")["items"]
+        return [each for each in found if SERVICE_ID in each["metadata"].get("labels", {})]
 
     def disagreement(self, told: list[Told] | None = None) -> list[str]:
         """Compare rows, cluster and what clients were told, now."""
@@ -180,6 +181,11 @@ class Target:
 def add_variables(pod: Object, variables: Mapping[str, str]) -> None:
     """Give a pod's container more variables."""
     pod["containers"][0]["env"] += [{"name": k, "value": v} for k, v in variables.items()]
+
+
+def _service_of(ksvc: Object) -> str:
+    id: str = ksvc["metadata"]["labels"][SERVICE_ID]
+    return id
 
 
 def _is_ready(ksvc: Object) -> bool:
