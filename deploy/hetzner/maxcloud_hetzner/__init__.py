@@ -1,0 +1,1 @@
+"""The machines of a cluster at Hetzner: made, mended and removed, as often as one likes."""
