@@ -63,7 +63,8 @@ class World:
     said: list[str]
 
     def settings(self, **changed: Any) -> Settings:
-        return Settings(**{"operators": (OPERATOR,), **changed})
+        wanted = {"operators": (OPERATOR,), "workers": 2, "worker_type": "cx43", **changed}
+        return Settings(**wanted)
 
     def project(self, token: str = TOKEN) -> Project:
         return Project(token, self.emulator.url, "maxcloud")

@@ -1,11 +1,13 @@
 """`python -m maxcloud_hetzner`: a cluster at Hetzner for max-cloud."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from maxcloud_hetzner import components as parts
 from maxcloud_hetzner import setup
 from maxcloud_hetzner.errors import BadSetting, SetupError
 from maxcloud_hetzner.programs import Kubectl
@@ -60,10 +62,10 @@ def up(
     ] = "cx33",
     worker_type: Annotated[
         str, typer.Option(envvar="HETZNER_WORKER_TYPE", help="The workers' type of machine.")
-    ] = "cx43",
+    ] = "cx33",
     workers: Annotated[
         int, typer.Option(envvar="HETZNER_WORKERS", help="How many machines run services.")
-    ] = 2,
+    ] = 3,
     operator: OPERATORS = None,
     ssh_key: Annotated[
         Path, typer.Option(metavar="FILE", help="Your private key; the public one is beside it.")
@@ -116,6 +118,26 @@ def addons(
     """Bring the cloud controller and the volumes to this version, and renew their token."""
     kubectl = Kubectl(kubeconfig.expanduser())
     setup.install(_project(token, endpoint, name), name, kubectl, token, _show)
+
+
+@app.command()
+def components() -> None:
+    """Put what the platform stands on into the cluster: Knative, TLS, DNS, events, database.
+
+    It reads DNS_ZONE, ACME_EMAIL, HETZNER_CLUSTER, HETZNER_LOCATION, HETZNER_S3_BUCKET and the
+    secrets from the environment, and reaches the cluster as kubectl does.
+    """
+    parts.install(Kubectl(), os.environ, _show)
+
+
+@app.command()
+def manifests() -> None:
+    """Print the platform's manifests with DNS_ZONE and MAXCLOUD_IMAGE in them.
+
+    Example:
+      python -m maxcloud_hetzner manifests | maxcloud platform install --manifests -
+    """
+    sys.stdout.write(parts.platform(Kubectl(), os.environ))
 
 
 @app.command()

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from maxcloud_hetzner.errors import BadSetting, ProgramFailed, Unreachable
 
+# A manager of our own: under kubectl's, what others' files set would be taken away.
+SERVER_SIDE = ("--server-side", "--force-conflicts", "--field-manager=maxcloud-hetzner")
+
 # A machine that starts installs packages, then k3s.
 MACHINE_SECONDS = 900
 
@@ -39,19 +42,23 @@ class Shell:
 
 
 class Kubectl:
-    """kubectl with one kubeconfig."""
+    """kubectl, with one kubeconfig or as it is set up here."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        self._command = ["kubectl", f"--kubeconfig={kubeconfig}"]
+    def __init__(self, kubeconfig: Path | None = None) -> None:
+        chosen = [] if kubeconfig is None else [f"--kubeconfig={kubeconfig}"]
+        self._command = ["kubectl", *chosen]
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Return what kubectl prints; raises ProgramFailed."""
         return _run([*self._command, *arguments], stdin)
 
     def apply(self, objects: str) -> None:
-        """Apply objects as JSON; what is as it should be stays."""
-        ours = ("--server-side", "--force-conflicts", "--field-manager=maxcloud-hetzner")
-        self.run("apply", *ours, "-f", "-", stdin=objects)
+        """Apply objects as JSON or YAML; what is as it should be stays."""
+        self.run("apply", *SERVER_SIDE, "-f", "-", stdin=objects)
+
+    def wait_for(self, kind: str, name: str, pause: float) -> None:
+        """Wait until an object is there; raises Unreachable."""
+        wait_for(lambda: self.run("get", kind, name, "-o", "name"), f"{kind} {name}", pause)
 
 
 def wait_for(ask: Callable[[], str], what: str, pause: float) -> str:

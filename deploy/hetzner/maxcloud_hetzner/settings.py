@@ -28,8 +28,8 @@ class Settings:
     name: str = "maxcloud"
     location: str = "nbg1"
     control_plane_type: str = "cx33"
-    worker_type: str = "cx43"
-    workers: int = 2
+    worker_type: str = "cx33"
+    workers: int = 3
     operators: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
