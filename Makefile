@@ -9,7 +9,7 @@ CLUSTER := $(RUN) -m tests.cluster
 SEED := $(or $(SEED),$(shell date +%s))
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long lint format openapi lock cluster cluster-down test-cluster bench bench-cluster clean registry
+.PHONY: help dev test test-long lint lint-deploy audit format openapi lock cluster cluster-down test-cluster bench bench-cluster clean registry
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,14 @@ lint: $(VENV)/ready ## Check style, types, import rules and that generated files
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+lint-deploy: ## Check shell scripts and workflows; needs shellcheck and Go
+	shellcheck .ci/run deploy/roll-out deploy/build-image deploy/hetzner/maxcloud_hetzner/start-k3s.sh
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -shellcheck shellcheck
+
+audit: ## Look for known weaknesses in the packages of the images; needs pipx
+	pipx run --spec pip-audit==2.10.1 pip-audit --require-hashes --disable-pip -r requirements/functions.txt
+	pipx run --spec pip-audit==2.10.1 pip-audit --require-hashes --disable-pip -r requirements/cli.txt
 
 format: $(VENV)/ready ## Format the code
 	$(VENV)/bin/ruff check --fix
@@ -67,6 +75,8 @@ bench-cluster: $(VENV)/ready ## Measure on a running cluster, into docs/performa
 lock: $(VENV)/ready ## Pin the dependencies anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
 	  --generate-hashes --no-emit-index-url pyproject.toml --extra functions -o requirements/functions.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
+	  --generate-hashes --no-emit-index-url pyproject.toml -o requirements/cli.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
 	  --generate-hashes --no-emit-index-url pyproject.toml --all-extras --group dev --group bench -o requirements/dev.txt
 
