@@ -107,6 +107,8 @@ class Emulator:
         kind = path[1:]
         if kind == "server_types":
             things = list(shapes.SERVER_TYPES)
+        elif kind == "load_balancer_types":
+            things = list(shapes.LOAD_BALANCER_TYPES)
         elif kind in KINDS:
             things = list(self.things[kind].values())
         else:

@@ -58,6 +58,21 @@ SERVER_TYPES = (
 )
 
 
+LOAD_BALANCER_TYPES: tuple[Object, ...] = (
+    {
+        "id": 1,
+        "name": "lb11",
+        "description": "LB11",
+        "max_connections": 20000,
+        "max_services": 5,
+        "max_targets": 25,
+        "max_assigned_certificates": 10,
+        "deprecated": None,
+        "prices": [_price("nbg1", "7.0000")],
+    },
+)
+
+
 def page(entries: int) -> Object:
     return {
         "pagination": {
@@ -175,17 +190,7 @@ def load_balancer(name: str, network: int, labels: Object) -> Object:
         "public_net": {"enabled": True, "ipv4": nowhere, "ipv6": nowhere},
         "private_net": [{"network": network, "ip": "10.0.0.200"}],
         "location": NUREMBERG,
-        "load_balancer_type": {
-            "id": 1,
-            "name": "lb11",
-            "description": "LB11",
-            "max_connections": 1,
-            "max_services": 1,
-            "max_targets": 1,
-            "max_assigned_certificates": 1,
-            "deprecated": None,
-            "prices": [_price("nbg1", "7.4900")],
-        },
+        "load_balancer_type": LOAD_BALANCER_TYPES[0],
         "protection": {"delete": False},
         "services": [],
         "targets": [],

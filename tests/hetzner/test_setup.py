@@ -170,7 +170,7 @@ def test_a_dry_run_only_looks(world: World) -> None:
     assert world.emulator.changes == 0
     assert world.asked() == []
     assert len([line for line in world.said if line.startswith("would make")]) == 7
-    assert "6.49 (cx33) + 2 x 11.99 (cx43) = 30.47 euros" in world.said[-1]
+    assert "6.49 (cx33) + 2 x 11.99 (cx43) + 7.00 (lb11) = 37.47 euros" in world.said[-1]
 
 
 def test_what_others_made_is_not_touched(world: World) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from maxcloud.store import database
-from maxcloud_hetzner import addons, components, manifests
+from maxcloud_hetzner import addons, components, manifests, settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -171,6 +171,12 @@ def test_every_chart_has_a_version_and_values_that_can_be_read() -> None:
         assert re.fullmatch(r"v?[0-9]+\.[0-9]+\.[0-9]+", chart["spec"]["version"])
         assert chart["spec"]["repo"].startswith("https://")
         assert isinstance(yaml.safe_load(chart["spec"]["valuesContent"]), dict)
+
+
+def test_the_gateway_asks_for_the_load_balancer_that_is_paid_for() -> None:
+    [service] = [each for each in rendered(HETZNER[1]) if each["kind"] == "Service"]
+    annotations = service["metadata"]["annotations"]
+    assert annotations["load-balancer.hetzner.cloud/type"] == settings.LOAD_BALANCER
 
 
 def test_everything_that_is_put_in_is_waited_for() -> None:

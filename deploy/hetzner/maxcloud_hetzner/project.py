@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from hcloud import APIException, Client
 from hcloud.actions import ActionException
-from hcloud.firewalls import BoundFirewall, FirewallResource, FirewallRule
+from hcloud.firewalls import BoundFirewall, FirewallResource
 from hcloud.images import Image
 from hcloud.load_balancers import BoundLoadBalancer
 from hcloud.locations import Location
@@ -17,10 +17,10 @@ from hcloud.servers import BoundServer
 from hcloud.ssh_keys import SSHKey
 from requests import RequestException
 
-from maxcloud_hetzner import plan
+from maxcloud_hetzner import forms, plan
 from maxcloud_hetzner.errors import BadSetting, Refused, SetupError, Unreachable
-from maxcloud_hetzner.plan import CONTROL_PLANE, LABEL, WORKER, Part, Parts, Rule, Step, Thing
-from maxcloud_hetzner.settings import IMAGE, NETWORK_RANGE, NETWORK_ZONE, Settings
+from maxcloud_hetzner.plan import CONTROL_PLANE, LABEL, WORKER, Part, Step, Thing
+from maxcloud_hetzner.settings import IMAGE, LOAD_BALANCER, NETWORK_RANGE, NETWORK_ZONE, Settings
 
 Found = TypeVar("Found")
 
@@ -80,40 +80,41 @@ class Project:
             key = client.ssh_keys.get_by_name(self._cluster)
             servers = client.servers.get_all()
         found: dict[Thing, dict[str, Part]] = {
-            "ssh key": _parts([key]),
-            "network": _parts([network]),
-            "placement group": _parts([group]),
+            "ssh key": forms.parts([key]),
+            "network": forms.parts([network]),
+            "placement group": forms.parts([group]),
         }
-        rules = frozenset(map(_rule, (firewall and firewall.rules) or []))
-        found["firewall"] = _parts([firewall], lambda _: {"rules": rules})
-        found["server"] = _parts(
+        rules = frozenset(map(forms.rule, (firewall and firewall.rules) or []))
+        found["firewall"] = forms.parts([firewall], lambda _: {"rules": rules})
+        found["server"] = forms.parts(
             servers,
             lambda server: {
                 "type": server.server_type.name,
                 "runs": server.status not in {"off", "stopping"},
-                "has_network": _is_in(server, network),
-                "has_firewall": _is_behind(server, firewall),
+                "has_network": forms.is_in(server, network),
+                "has_firewall": forms.is_behind(server, firewall),
             },
         )
         return found
 
     def prices(self, settings: Settings) -> dict[str, float]:
-        """Return euros a month without tax, by type of machine, at the wanted place.
+        """Return euros a month without tax, by type of machine and of load balancer, there.
 
-        Raises BadSetting for a type that Hetzner does not have there.
+        Raises BadSetting for a machine that Hetzner does not have at the wanted place.
         """
-        found = {}
+        with in_words():
+            balancer = self._client.load_balancer_types.get_by_name(LOAD_BALANCER)
+        found = {LOAD_BALANCER: forms.price(balancer, settings.location) or 0}
         for name in sorted({settings.control_plane_type, settings.worker_type}):
             with in_words():
                 type = self._client.server_types.get_by_name(name)
-            for price in (type and type.prices) or []:
-                if price["location"] == settings.location:
-                    found[name] = float(price["price_monthly"]["net"])
-            if name not in found:
+            price = forms.price(type, settings.location)
+            if type is None or price is None:
                 said = f"Hetzner has no machine '{name}' in {settings.location}"
                 raise BadSetting(f"{said}: `hcloud server-type list` shows which there are")
-            if type and type.architecture != "x86":
+            if type.architecture != "x86":
                 raise BadSetting(f"'{name}' is an ARM machine, and the images are for amd64")
+            found[name] = price
         return found
 
     def address(self, server: str) -> str:
@@ -140,7 +141,7 @@ class Project:
             if step.verb == "make":
                 self._make(step, settings, ingredients)
             elif step.verb == "mend":
-                wanted = [_as_sent(rule) for rule in sorted(plan.rules(settings.operators))]
+                wanted = [forms.as_sent(rule) for rule in sorted(plan.rules(settings.operators))]
                 for action in self._firewall().set_rules(wanted):
                     action.wait_until_finished()
             elif step.verb == "attach":
@@ -162,7 +163,7 @@ class Project:
             subnet = NetworkSubnet(type="cloud", network_zone=NETWORK_ZONE, ip_range=NETWORK_RANGE)
             client.networks.create(name, NETWORK_RANGE, subnets=[subnet], labels=ours)
         elif step.thing == "firewall":
-            rules = [_as_sent(rule) for rule in sorted(plan.rules(settings.operators))]
+            rules = [forms.as_sent(rule) for rule in sorted(plan.rules(settings.operators))]
             made = client.firewalls.create(name=name, rules=rules, labels=ours)  # type: ignore[arg-type]  # it says str
             for action in made.actions or []:
                 action.wait_until_finished()
@@ -253,15 +254,6 @@ def _there(found: Found | None, what: str) -> Found:
     return found
 
 
-def _parts(found: Iterable[Any], more: Callable[[Any], dict[str, Any]] | None = None) -> Parts:
-    # The library says of every field that it may be None; what exists has a name and labels.
-    return {
-        each.name: Part(each.name, each.labels, **(more(each) if more else {}))
-        for each in found
-        if each is not None
-    }
-
-
 def _removals(
     thing: str, found: Iterable[Any], how: Callable[[Any], Any] = lambda delete: delete
 ) -> list[Removal]:
@@ -276,31 +268,3 @@ def _ended(delete: Callable[[], Any]) -> Callable[[], None]:
         getattr(done, "action", done).wait_until_finished()
 
     return remove
-
-
-def _is_in(server: BoundServer, network: BoundNetwork | None) -> bool:
-    ids = {each.network.id for each in server.private_net or []}
-    return network is not None and network.id in ids
-
-
-def _is_behind(server: BoundServer, firewall: BoundFirewall | None) -> bool:
-    applied = server.public_net.firewalls if server.public_net else None
-    return firewall is not None and firewall.id in {each.firewall.id for each in applied or []}
-
-
-def _rule(rule: FirewallRule) -> Rule:
-    sources = tuple(rule.source_ips or ())
-    if rule.direction != "in":
-        # None of ours goes out: it is a difference, and the firewall is set anew.
-        return Rule(f"out: {rule.description}", rule.protocol, rule.port, sources)
-    return Rule(rule.description or "", rule.protocol, rule.port, sources)
-
-
-def _as_sent(rule: Rule) -> FirewallRule:
-    return FirewallRule(
-        direction="in",
-        protocol=rule.protocol,
-        port=rule.port,
-        source_ips=list(rule.sources),
-        description=rule.description,
-    )

@@ -18,6 +18,9 @@ NETWORK_RANGE = "10.0.0.0/16"
 K3S = "v1.36.4+k3s1"
 IMAGE = "debian-13"
 
+# What deploy/hetzner/knative asks the cloud controller for.
+LOAD_BALANCER = "lb11"
+
 WORKERS_MAX = 50
 
 

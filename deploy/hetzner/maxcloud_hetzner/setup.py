@@ -13,7 +13,7 @@ from maxcloud_hetzner.errors import SetupError
 from maxcloud_hetzner.plan import Step
 from maxcloud_hetzner.programs import Kubectl, Shell
 from maxcloud_hetzner.project import Ingredients, Project, in_words
-from maxcloud_hetzner.settings import Settings, public_key
+from maxcloud_hetzner.settings import LOAD_BALANCER, Settings, public_key
 
 Show = Callable[[str], None]
 
@@ -113,12 +113,14 @@ def install(project: Project, cluster: str, kubectl: Kubectl, token: str, show: 
 
 
 def costs(settings: Settings, prices: dict[str, float]) -> str:
-    """Return what the machines cost a month, with the arithmetic, without tax."""
+    """Return what machines and load balancer cost a month, with the arithmetic, without tax."""
     first, each = prices[settings.control_plane_type], prices[settings.worker_type]
-    total = first + settings.workers * each
+    balancer = prices[LOAD_BALANCER]
+    total = first + settings.workers * each + balancer
     return (
-        f"machines: {first:.2f} ({settings.control_plane_type}) + {settings.workers} x {each:.2f} "
-        f"({settings.worker_type}) = {total:.2f} euros a month without tax, by Hetzner's own list"
+        f"{first:.2f} ({settings.control_plane_type}) + {settings.workers} x {each:.2f} "
+        f"({settings.worker_type}) + {balancer:.2f} ({LOAD_BALANCER}) = {total:.2f} euros a month "
+        "without tax, by Hetzner's list of today; addresses, volumes and object storage come on top"
     )
 
 
