@@ -42,7 +42,8 @@ def is_behind(server: BoundServer, firewall: BoundFirewall | None) -> bool:
 
 def rule(rule: FirewallRule) -> Rule:
     """Return a rule as a plan compares it."""
-    sources = tuple(rule.source_ips or ())
+    # In whatever order Hetzner keeps them.
+    sources = tuple(sorted(rule.source_ips or ()))
     if rule.direction != "in":
         # None of ours goes out: it is a difference, and the firewall is set anew.
         return Rule(f"out: {rule.description}", rule.protocol, rule.port, sources)

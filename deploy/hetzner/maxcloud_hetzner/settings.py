@@ -51,7 +51,7 @@ class Settings:
                 "--operator is missing: name the address that you reach the cluster from, such as "
                 "203.0.113.7; ports 22 and 6443 are closed to all others"
             )
-        object.__setattr__(self, "operators", tuple(map(_range, self.operators)))
+        object.__setattr__(self, "operators", tuple(sorted(set(map(_range, self.operators)))))
 
     @property
     def control_plane(self) -> str:
