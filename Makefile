@@ -9,7 +9,7 @@ CLUSTER := $(RUN) -m tests.cluster
 SEED := $(or $(SEED),$(shell date +%s))
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long lint lint-deploy audit format openapi lock cluster cluster-down test-cluster bench bench-cluster clean registry
+.PHONY: help dev test test-long lint lint-deploy audit format openapi lock cluster cluster-down test-cluster minikube kind bench bench-cluster clean registry
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -39,7 +39,7 @@ lint: $(VENV)/ready ## Check style, types, import rules and that generated files
 	$(VENV)/bin/lint-imports
 
 lint-deploy: ## Check shell scripts and workflows; needs shellcheck and Go
-	shellcheck .ci/run deploy/roll-out deploy/build-image deploy/hetzner/maxcloud_hetzner/start-k3s.sh
+	shellcheck .ci/run deploy/roll-out deploy/build-image deploy/laptop/up deploy/hetzner/maxcloud_hetzner/start-k3s.sh
 	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -shellcheck shellcheck
 
 audit: ## Look for known weaknesses in the packages of the images; needs pipx
@@ -65,6 +65,12 @@ cluster-down: $(VENV)/ready ## End that cluster and leave nothing of it behind
 
 test-cluster: $(VENV)/ready ## Run the journeys on a real cluster that is started for them
 	$(CLUSTER) test
+
+minikube: $(VENV)/ready ## Start minikube with the platform on it, at minikube.local (8 GB, 4 CPUs, Docker)
+	deploy/laptop/up minikube
+
+kind: $(VENV)/ready ## The same with kind
+	deploy/laptop/up kind
 
 bench: $(VENV)/ready ## Measure starts, commands, throughput and scale beside peers, into docs/performance.md
 	$(RUN) -m pytest tests/bench --ignore tests/bench/cluster --quiet --capture no

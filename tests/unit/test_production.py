@@ -20,6 +20,7 @@ from maxcloud_hetzner import addons, components, manifests, settings
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 OVERLAYS = {path.parent.name: path.parent for path in DEPLOY.glob("overlays/*/kustomization.yaml")}
+LAPTOP = DEPLOY / "laptop" / "knative"
 HETZNER = [manifests.HETZNER / each for each in ("charts", "knative", "certificate", "database")]
 
 Object = dict[str, Any]
@@ -59,7 +60,7 @@ def containers(thing: Object) -> Iterator[Object]:
 
 
 def with_folders() -> list[Any]:
-    folders = [*OVERLAYS.values(), *HETZNER]
+    folders = [*OVERLAYS.values(), *HETZNER, LAPTOP]
     return [pytest.param(each, id=str(each.relative_to(DEPLOY))) for each in folders]
 
 
@@ -153,6 +154,17 @@ def test_no_way_into_the_platform_is_without_tls() -> None:
     hosts = {each["spec"]["rules"][0]["hosts"][0] for each in ingresses}
     assert hosts == {"api.example.eu", "registry.example.eu"}
     assert {each["spec"]["httpOption"] for each in ingresses} == {"Redirected"}
+
+
+def test_a_laptop_asks_of_knative_what_production_does() -> None:
+    """But for what a load balancer needs."""
+
+    def settings_of(folder: Path) -> dict[str, Any]:
+        return {n[3]: e["data"] for e in rendered(folder) if (n := name_of(e))[1] == "ConfigMap"}
+
+    laptop, production = settings_of(LAPTOP), settings_of(HETZNER[1])
+    del production["config-kourier"]["enable-proxy-protocol"]
+    assert laptop == {name: production[name] for name in laptop}
 
 
 # What is put in
