@@ -82,7 +82,7 @@ def kinds() -> Iterator[None]:
 
 @pytest.mark.usefixtures("kinds")
 @pytest.mark.parametrize(
-    "folder", [pytest.param(each, id=each.name) for each in (*HETZNER, OVERLAYS["production"])]
+    "folder", [pytest.param(each, id=each.name) for each in (*HETZNER, *OVERLAYS.values())]
 )
 def test_the_api_server_takes_every_object(folder: Path) -> None:
     taken = apply([_new(each) for each in rendered(folder)], *DRY)

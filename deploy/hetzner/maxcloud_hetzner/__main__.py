@@ -20,6 +20,7 @@ ENDPOINT = "https://api.hetzner.cloud/v1"
 app = typer.Typer(
     help="Make, mend and remove the machines of a cluster at Hetzner.",
     rich_markup_mode=None,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
