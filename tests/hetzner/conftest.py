@@ -69,12 +69,16 @@ class World:
     def project(self, token: str = TOKEN) -> Project:
         return Project(token, self.emulator.url, "maxcloud")
 
-    def up(self, settings: Settings | None = None, *, dry_run: bool = False) -> None:
+    def up(
+        self,
+        settings: Settings | None = None,
+        *,
+        dry_run: bool = False,
+        ready: set[str] | None = None,
+    ) -> None:
         settings = settings or self.settings()
-        ready = " ".join(
-            f"{name}=True" for name in (settings.control_plane, *settings.worker_names)
-        )
-        (self.folder / "nodes").write_text(ready)
+        machines = ready or {settings.control_plane, *settings.worker_names}
+        (self.folder / "nodes").write_text(" ".join(f"{name}=True" for name in machines))
         setup.up(self.project(), settings, self.place, TOKEN, self.said.append, dry_run=dry_run)
 
     def down(self, *, with_volumes: bool = False, dry_run: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,6 +136,22 @@ def test_a_machine_that_is_not_there_yet_is_waited_for(world: World, command: st
     world.fails_once(command)
     world.up()
     assert_is_whole(world)
+
+
+def test_a_machine_that_never_joins_is_named(world: World) -> None:
+    world.place = replace(world.place, patience=0)
+    with pytest.raises(Unreachable, match="maxcloud-worker-2 did not join: look at"):
+        world.up(ready={"maxcloud-control-plane-1", "maxcloud-worker-1"})
+    world.up()
+    assert_is_whole(world)
+
+
+def test_a_machine_is_known_by_its_number(world: World) -> None:
+    """So that a new one with an old one's address is not taken for an attacker."""
+    world.up()
+    number = world.emulator.one("servers", "maxcloud-control-plane-1")["id"]
+    asked = [line for line in world.asked() if line.startswith("ssh")]
+    assert all(f"HostKeyAlias=hetzner-{number}" in line for line in asked)
 
 
 def test_what_was_undone_by_hand_is_mended(world: World) -> None:

@@ -25,8 +25,10 @@ def require(*programs: str) -> None:
 class Shell:
     """A machine's shell, as root. Its host key is kept at the first connection."""
 
-    def __init__(self, address: str, key: Path, known_hosts: Path) -> None:
+    def __init__(self, address: str, machine: int, key: Path, known_hosts: Path) -> None:
         options = {
+            # Its number and not its address, which another machine may get one day.
+            "HostKeyAlias": f"hetzner-{machine}",
             "BatchMode": "yes",
             "ConnectTimeout": "10",
             "StrictHostKeyChecking": "accept-new",
@@ -61,9 +63,11 @@ class Kubectl:
         wait_for(lambda: self.run("get", kind, name, "-o", "name"), f"{kind} {name}", pause)
 
 
-def wait_for(ask: Callable[[], str], what: str, pause: float) -> str:
+def wait_for(
+    ask: Callable[[], str], what: str, pause: float, patience: float = MACHINE_SECONDS
+) -> str:
     """Ask until there is an answer, which may be an error meanwhile; raises Unreachable."""
-    end = time.monotonic() + MACHINE_SECONDS
+    end = time.monotonic() + patience
     while True:
         last = ""
         try:
@@ -72,7 +76,7 @@ def wait_for(ask: Callable[[], str], what: str, pause: float) -> str:
         except ProgramFailed as error:
             last = f" ({error})"
         if time.monotonic() > end:
-            raise Unreachable(f"{what} did not come within {MACHINE_SECONDS // 60} minutes{last}")
+            raise Unreachable(f"{what} did not come within {patience / 60:.0f} minutes{last}")
         time.sleep(pause)
 
 

@@ -124,6 +124,10 @@ class Project:
             raise SetupError(f"server {server} has no public IPv4 address")
         return found.public_net.ipv4.ip
 
+    def id_of(self, server: str) -> int:
+        """Return a server's number, which no other ever gets."""
+        return int(self._server(server).id or 0)
+
     def private_address(self, server: str) -> str:
         """Return a server's address in the cluster's network."""
         for each in self._server(server).private_net or []:

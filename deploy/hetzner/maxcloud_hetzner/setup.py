@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from maxcloud_hetzner import addons, machines, plan, programs
-from maxcloud_hetzner.errors import SetupError
+from maxcloud_hetzner.errors import SetupError, Unreachable
 from maxcloud_hetzner.plan import Step
 from maxcloud_hetzner.programs import Kubectl, Shell
 from maxcloud_hetzner.project import Ingredients, Project, in_words
@@ -27,8 +27,9 @@ class Place:
 
     folder: Path
     ssh_key: Path
-    # Seconds between two questions to a machine that starts.
+    # Seconds between two questions to a machine that starts, and for how long it is asked.
     pause: float = 5
+    patience: float = programs.MACHINE_SECONDS
 
     @property
     def kubeconfig(self) -> Path:
@@ -62,17 +63,19 @@ def up(
     for step in steps:
         if step not in workers:
             _carry_out(project, settings, step, first, show)
-    shell = Shell(project.address(settings.control_plane), place.ssh_key, place.known_hosts)
+    first_machine = settings.control_plane
+    address, number = project.address(first_machine), project.id_of(first_machine)
+    shell = Shell(address, number, place.ssh_key, place.known_hosts)
     kubectl = _reach(project, settings, place, shell, show)
     if workers:
         # One short-lived token for all of a run: who reads it later joins nothing.
         join = shell.run(_TOKEN).strip()
-        address = project.private_address(settings.control_plane)
-        joining = Ingredients(public, machines.worker(address, join))
+        inside = project.private_address(first_machine)
+        joining = Ingredients(public, machines.worker(inside, join))
         for step in workers:
             _carry_out(project, settings, step, joining, show)
     install(project, settings.name, kubectl, token, show)
-    _wait_for_nodes(settings, kubectl, place.pause, show)
+    _wait_for_nodes(settings, kubectl, place, show)
     show(costs(settings, prices))
 
 
@@ -140,7 +143,7 @@ def _reach(project: Project, settings: Settings, place: Place, shell: Shell, sho
     """Write the kubeconfig, once Kubernetes has made it, and return kubectl with it."""
     show("wait    for Kubernetes on the control plane")
     found = yaml.safe_load(
-        programs.wait_for(lambda: shell.run(_KUBECONFIG), "Kubernetes", place.pause)
+        programs.wait_for(lambda: shell.run(_KUBECONFIG), "Kubernetes", place.pause, place.patience)
     )
     address = f"https://{project.address(settings.control_plane)}:6443"
     for each in found["clusters"]:
@@ -152,20 +155,24 @@ def _reach(project: Project, settings: Settings, place: Place, shell: Shell, sho
     return Kubectl(place.kubeconfig)
 
 
-def _wait_for_nodes(settings: Settings, kubectl: Kubectl, pause: float, show: Show) -> None:
+def _wait_for_nodes(settings: Settings, kubectl: Kubectl, place: Place, show: Show) -> None:
     wanted = {settings.control_plane, *settings.worker_names}
     show(f"wait    for {len(wanted)} machines to be ready")
     ready = (
         "{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=='Ready')].status} {end}"
     )
+    missing = set(wanted)
 
     def ask() -> str:
         said = kubectl.run("get", "nodes", "-o", f"jsonpath={ready}").split()
-        are = {
-            name
-            for name, _, is_ready in (word.partition("=") for word in said)
-            if is_ready == "True"
-        }
-        return "yes" if wanted <= are else ""
+        missing.intersection_update(wanted - {word.removesuffix("=True") for word in said})
+        return "" if missing else "all"
 
-    programs.wait_for(ask, "a machine", pause)
+    try:
+        programs.wait_for(ask, "a machine", place.pause, place.patience)
+    except Unreachable as error:
+        names = ", ".join(sorted(missing))
+        raise Unreachable(
+            f"{names} did not join: look at /var/log/cloud-init-output.log there, "
+            "or delete it at Hetzner and run this again"
+        ) from error
