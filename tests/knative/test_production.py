@@ -111,7 +111,7 @@ def test_it_refuses_a_field_that_there_is_not() -> None:
 
 
 def _new(thing: Object) -> Object:
-    """A job's template never changes, so it is shown beside the one that ran here."""
-    if name_of(thing)[1] == "Job":
+    """What may not be changed once it is there is shown beside what is here."""
+    if name_of(thing)[1] in {"Job", "StatefulSet"}:
         thing["metadata"]["name"] += "-dry"
     return thing
