@@ -136,6 +136,8 @@ def test_production_is_the_base_with_named_patches_and_its_own_settings() -> Non
     assert added == {
         ("ConfigMap", "mc-system", "platform"),
         ("ConfigMap", "knative-serving", "config-domain"),
+        ("NetworkPolicy", "mc-system", "functions-database"),
+        ("NetworkPolicy", "mc-system", "jobs-database"),
     }
     for name, thing in wanted.items():
         assert production[name] == thing
