@@ -231,3 +231,12 @@ def test_the_released_knative_is_the_one_that_the_journeys_run_with() -> None:
             assert found, url
             released.setdefault(found[1], set()).add(found[2])
     assert released == {module: {version} for module, version in tested.items()}
+
+
+def test_every_overlay_runs_the_registry_that_the_journeys_run_with() -> None:
+    tags = set()
+    for folder in OVERLAYS.values():
+        listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+        tags |= {e["newTag"] for e in listed["images"] if e["name"].endswith("/registry")}
+    go_mod = (ROOT / "tests/cluster/go/kubernetes/go.mod").read_text(encoding="utf-8")
+    assert tags == set(re.findall(r"distribution/distribution/v3 v([0-9.]+)", go_mod))
