@@ -24,7 +24,7 @@ from maxcloud.models import Hint, Role
 from maxcloud.pages import Page
 from maxcloud.store import accounts, api_keys, limits
 
-api = Api("auth")
+api = Api("auth", needs_secret=True)
 
 
 @http

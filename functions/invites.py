@@ -20,7 +20,7 @@ from maxcloud.models import Role
 from maxcloud.pages import Page
 from maxcloud.store import invitations, limits
 
-api = Api("invites")
+api = Api("invites", needs_secret=True)
 
 
 @http

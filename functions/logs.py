@@ -17,7 +17,7 @@ from maxcloud.models import Role
 from maxcloud.store import revisions
 from maxcloud.store import services as rows
 
-api = Api("logs")
+api = Api("logs", needs_secret=True)
 
 
 @http

@@ -29,7 +29,7 @@ SWEEP_FAILURES = 3
 
 _log = logging.getLogger(__name__)
 
-api = Api("mailer")
+api = Api("mailer", needs_secret=True)
 
 
 @http

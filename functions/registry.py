@@ -25,7 +25,7 @@ from maxcloud.models import Role
 from maxcloud.pages import Page
 from maxcloud.store import images
 
-api = Api("registry")
+api = Api("registry", needs_secret=True)
 
 
 @http

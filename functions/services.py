@@ -26,7 +26,7 @@ from maxcloud.pages import Page
 from maxcloud.store import revisions, service_events
 from maxcloud.store import services as rows
 
-api = Api("services")
+api = Api("services", needs_secret=True)
 
 
 @http

@@ -78,8 +78,8 @@ class Config:
         return self.registry_address or f"https://{self.registry_url}"
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> "Config":
-        """Read the configuration of a function.
+    def from_env(cls, env: Mapping[str, str], *, needs_secret: bool = True) -> "Config":
+        """Read the configuration of a function; `needs_secret` tells whether it has SECRET_KEY.
 
         Raises ConfigError for the first variable that is missing or makes no sense.
         """
@@ -112,7 +112,7 @@ class Config:
                 f"DEV_MODE is refused with the public MAXCLOUD_DOMAIN={config.domain}: "
                 "set the domain to localhost or switch DEV_MODE off"
             )
-        if not dev_mode and not config.secret_keys:
+        if needs_secret and not config.secret_keys:
             raise ConfigError(
                 f"SECRET_KEY is not set: give at least {SECRET_BYTES_MIN} random bytes"
             )

@@ -91,8 +91,10 @@ Decorator = Callable[[Handler], Handler]
 class Api:
     """The routes of one function."""
 
-    def __init__(self, function: str) -> None:
+    def __init__(self, function: str, *, needs_secret: bool = False) -> None:
+        """`needs_secret` is for who proves keys or signs tokens: nobody else gets SECRET_KEY."""
         self.function = function
+        self.needs_secret = needs_secret
         self.routes: list[Route] = []
         self.hooks: list[Route] = []
         self._event_handlers: dict[str, EventHandler] = {}
@@ -153,9 +155,13 @@ class Api:
     @cached_property
     def app(self) -> Starlette:
         """The app, configured from this process's environment; raises ConfigError."""
-        config = Config.from_env(os.environ)
+        config = self.configuration()
         self._database = Database(config.database_url)
         return self.build(config, self._database)
+
+    def configuration(self) -> Config:
+        """Read what this process's environment says; raises ConfigError."""
+        return Config.from_env(os.environ, needs_secret=self.needs_secret)
 
     async def close(self) -> None:
         """Give back what `app` holds."""

@@ -27,7 +27,6 @@ from starlette.applications import Starlette  # noqa: E402
 from starlette.exceptions import HTTPException  # noqa: E402
 
 from maxcloud import log, wire  # noqa: E402
-from maxcloud.config import Config  # noqa: E402
 from maxcloud.errors import ConfigError  # noqa: E402
 from maxcloud.http import Api  # noqa: E402
 
@@ -38,7 +37,7 @@ HEADERS_BYTES_MAX = 64 * 1024
 DRAIN_SECONDS = 20
 
 
-def load(target: str, source: str) -> Starlette:
+def load(target: str, source: str) -> tuple[Starlette, Api]:
     """Return the app of the function `target` in the file `source`, with its lifespan."""
     app: Starlette = create_asgi_app(target, source)  # type: ignore[no-untyped-call]
     api: Api = sys.modules[Path(source).stem].api
@@ -51,7 +50,7 @@ def load(target: str, source: str) -> Starlette:
     app.router.lifespan_context = lifespan
     # functions-framework's router knows seven methods and answers others in its own words.
     app.add_exception_handler(HTTPException, wire.refused_by_router)
-    return app
+    return app, api
 
 
 def main() -> None:
@@ -63,11 +62,11 @@ def main() -> None:
             raise ConfigError("FUNCTION_TARGET is not set: name the function to serve")
         if not Path(source).is_file():
             raise ConfigError(f"FUNCTION_SOURCE must be the file of the function, not '{source}'")
-        config = Config.from_env(os.environ)
+        app, api = load(target, source)
+        config = api.configuration()
     except ConfigError as error:
         sys.exit(f"{target or 'maxcloud'}: {error}")
     log.configure(target, config.log_level)
-    app = load(target, source)
     gc.freeze()
     gc.enable()
     logging.getLogger(__name__).info("starting", extra={"fields": {"milliseconds": _age()}})

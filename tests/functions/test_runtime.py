@@ -166,6 +166,27 @@ def test_a_variable_that_makes_no_sense_ends_the_start_with_one_sentence(
     assert variable in sentence
 
 
+@pytest.mark.parametrize(("function", "needs"), [("reconcile", False), ("services", True)])
+def test_only_who_proves_keys_asks_for_the_secret(
+    untouched: TestDatabase, function: str, needs: bool
+) -> None:
+    settings = {
+        "FUNCTION_TARGET": function,
+        "FUNCTION_SOURCE": str(FUNCTIONS / f"{function}.py"),
+        "DATABASE_URL": untouched.api,
+        "DEV_MODE": "false",
+    }
+    if needs:
+        ended = subprocess.run(
+            RUNTIME, env=environment(**settings), capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"{function}: SECRET_KEY is not set")
+    else:
+        with running(RUNTIME, **settings) as client:
+            assert client.get("/healthz").status_code == 200
+
+
 def test_headers_may_arrive_in_pieces(untouched: TestDatabase) -> None:
     settings = {
         "FUNCTION_TARGET": "services",

@@ -17,7 +17,7 @@ USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|rows|one|all|find|guarded)\(\s*(?:\w+
 def test_there_are_statements() -> None:
     expected = """
         accounts api_keys convergence dead_letters idempotency images invitations limits mails
-        organisations revisions service_events service_names services
+        organisations revisions service_events service_names services sweeps
     """
     assert expected.split() == NOUNS
 
@@ -32,7 +32,7 @@ def test_statements_and_their_uses_agree(noun: str) -> None:
 @pytest.mark.parametrize("noun", NOUNS)
 def test_a_statement_names_the_organisation_or_says_that_it_does_not(noun: str) -> None:
     for name, text in database.statements(noun).items():
-        across = name.endswith("_across_tenants") or noun == "dead_letters"
+        across = name.endswith("_across_tenants") or noun in {"dead_letters", "sweeps"}
         assert ("%(org_id)s" in text) != across, name
 
 

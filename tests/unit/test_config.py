@@ -118,6 +118,11 @@ def test_dev_mode_needs_no_secret(value: str) -> None:
     assert Config.from_env(env).dev_mode
 
 
+def test_a_function_that_proves_nothing_needs_no_secret() -> None:
+    env = {"DATABASE_URL": "postgresql:///x"}
+    assert Config.from_env(env, needs_secret=False).secret_keys == ()
+
+
 @pytest.mark.parametrize(("variable", "value"), BAD)
 def test_nonsense_is_refused_in_one_sentence_naming_the_variable(variable: str, value: str) -> None:
     with pytest.raises(ConfigError) as refused:

@@ -4,12 +4,14 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 import yaml
+from kubernetes.utils.quantity import parse_quantity
 
 from maxcloud import connection, events, mail, names, openapi, registry, runtime
 from maxcloud.http import Api
@@ -21,17 +23,13 @@ from maxcloud_local import kinds
 from maxcloud_local.instances import pods as instances
 from maxcloud_local.kubernetes import podlogs
 from tests.conftest import ACCEPTED, FUNCTIONS, PUBLIC, STREAMS, function_of
+from tests.rights import NAMES, OTHERS, code_of, used_by
 
 ROOT = Path(__file__).parents[2]
 LOCAL = ROOT / "deploy" / "overlays" / "local"
 BASE, EVENTING = ROOT / "deploy" / "base", ROOT / "eventing"
-NAMES = sorted(path.stem for path in FUNCTIONS.glob("*.py"))
+KNATIVE = ROOT / "deploy" / "knative"
 APIS = {api.function: api for api in openapi.load(FUNCTIONS)}
-# The packages that are one function's alone.
-PACKAGES = {
-    "logs": ROOT / "shared" / "maxcloud" / "logs",
-    "reconcile": ROOT / "shared" / "maxcloud" / "reconciling",
-}
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -151,13 +149,6 @@ def test_who_listens_is_what_the_triggers_say() -> None:
     assert {type: to for type, (_, to, _) in rows().items() if to} == consumers()
 
 
-def code_of(function: str) -> Iterator[str]:
-    """The code that is one function's alone."""
-    files = [FUNCTIONS / f"{function}.py"]
-    files += PACKAGES[function].glob("*.py") if function in PACKAGES else []
-    return (path.read_text(encoding="utf-8") for path in files)
-
-
 def publishers(type: events.Type) -> set[str]:
     """The functions whose code names a type outside a comparison."""
     found = set()
@@ -235,7 +226,6 @@ API_ROLE, WORKER_ROLE = "api-url", "worker-url"
 DATABASE_ROLE = dict.fromkeys(
     ("auth", "health", "invites", "logs", "registry", "services"), API_ROLE
 )
-ACCOUNT = dict.fromkeys(("auth", "health", "invites", "mailer", "registry", "services"), "function")
 
 # Who makes tokens for the registry: for callers, and for itself.
 SIGNING = {"registry", "reconcile"}
@@ -247,16 +237,18 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     assert ksvc["metadata"]["name"] == function
     assert ksvc["metadata"]["namespace"] == "mc-system"
     assert ksvc["metadata"]["labels"]["networking.knative.dev/visibility"] == "cluster-local"
+    assert ksvc["spec"]["traffic"] == [{"latestRevision": True, "percent": 100}]
     spec = ksvc["spec"]["template"]["spec"]
-    assert spec["serviceAccountName"] == ACCOUNT.get(function, function)
+    assert spec["serviceAccountName"] == function
     assert spec["enableServiceLinks"] is False
     [container] = spec["containers"]
     env = {each["name"]: each for each in container["env"]}
     assert env["FUNCTION_TARGET"]["value"] == function
     key = env["DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"]
     assert key == DATABASE_ROLE.get(function, WORKER_ROLE)
-    secret = env["SECRET_KEY"]["valueFrom"]["secretKeyRef"]
-    assert secret == {"name": "platform", "key": "secret-key", "optional": True}
+    secret = {"name": "platform", "key": "secret-key", "optional": True}
+    expected = {"name": "SECRET_KEY", "valueFrom": {"secretKeyRef": secret}}
+    assert env.get("SECRET_KEY") == (expected if APIS[function].needs_secret else None)
     assert ({"RESEND_API_KEY", "SMTP_URL"} <= set(env)) == (function == "mailer")
     assert ("REGISTRY_JWT_SECRET" in env) == (function in SIGNING)
     assert env["K_SINK"]["value"].endswith("/mc-system/maxcloud")
@@ -266,6 +258,13 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     assert security["allowPrivilegeEscalation"] is False
     assert security["readOnlyRootFilesystem"] is True
     assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("function", NAMES)
+def test_who_proves_keys_or_signs_tokens_has_the_secret_and_nobody_else(function: str) -> None:
+    code = "".join(code_of(function))
+    proves_keys = any(route.role is not None for route in APIS[function].routes)
+    assert APIS[function].needs_secret == (proves_keys or "secret_keys" in code)
 
 
 def test_every_function_is_applied_and_its_name_is_no_tenants() -> None:
@@ -295,45 +294,54 @@ def rights(account: str) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-# What each function of knative/cluster.py and pods.py asks of the API.
-CALLS: dict[str, tuple[tuple[str, str], str]] = {
-    "get_service": (("serving.knative.dev", "services"), "get"),
-    "get_revision": (("serving.knative.dev", "revisions"), "get"),
-    "pods_of_revision": (("", "pods"), "list"),
-    "create_service": (("serving.knative.dev", "services"), "create"),
-    "replace_service": (("serving.knative.dev", "services"), "update"),
-    "delete_service": (("serving.knative.dev", "services"), "delete"),
-    "managed_services": (("serving.knative.dev", "services"), "list"),
-    "list": (("", "pods"), "list"),
-    "watch": (("", "pods"), "watch"),
-    "log": (("", "pods/log"), "get"),
-}
-CALLS_FOR_EACH_OF_A_NAMESPACE = {
-    "isolate": {"get", "create", "update"},
-    "isolating_objects": {"list"},
-}
-RBAC = "rbac.authorization.k8s.io"
-OF_A_NAMESPACE = {
-    (path.split("/")[2] if path.startswith("/apis") else "", path.rpartition("/")[2])
-    for path in isolation.RESOURCES.values()
-}
-
-
 @pytest.mark.parametrize("function", NAMES)
 def test_a_function_has_the_rights_that_its_code_uses_and_no_others(function: str) -> None:
-    used: dict[tuple[str, str], set[str]] = {}
-    code = "".join(code_of(function))
-    for call in re.findall(r"\b(?:cluster|pods)\.([a-z_]+)\(", code):
-        if verbs := CALLS_FOR_EACH_OF_A_NAMESPACE.get(call):
-            for resource in OF_A_NAMESPACE:
-                used.setdefault(resource, set()).update(verbs)
-            if call == "isolate":
-                # Who binds a role must have all its rights, or be let bind it.
-                used[RBAC, "clusterroles"] = {"bind"}
-        else:
-            resource, verb = CALLS[call]
-            used.setdefault(resource, set()).add(verb)
-    assert rights(ACCOUNT.get(function, function)) == used
+    assert rights(function) == used_by(function)
+
+
+WRITES = {"create", "update", "patch", "delete"}
+
+
+def test_all_that_reconcile_may_write_is_bounded() -> None:
+    [policy, binding] = documents(BASE / "bounds.yaml")
+    written = {resource for resource, verbs in used_by("reconcile").items() if verbs & WRITES}
+    rules = policy["spec"]["matchConstraints"]["resourceRules"]
+    assert written == {
+        (group, resource)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    for rule in rules:
+        assert rule["operations"] == ["CREATE", "UPDATE", "DELETE"]
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
+    assert binding["spec"]["validationActions"] == ["Deny"]
+    assert {
+        function for function in NAMES for verbs in used_by(function).values() if verbs & WRITES
+    } == {"reconcile"}
+
+
+def test_the_platforms_quota_leaves_room_for_a_rollout_at_its_largest() -> None:
+    [_, quota, _] = documents(BASE / "namespace.yaml")
+    settings = {each["metadata"]["name"]: each for each in documents(KNATIVE / "settings.yaml")}
+    sidecar = settings["config-deployment"]["data"]
+    pods, limits = 0, Decimal()
+    for function in NAMES:
+        [ksvc] = documents(BASE / "functions" / f"{function}.yaml")
+        template = ksvc["spec"]["template"]
+        scale = int(template["metadata"]["annotations"]["autoscaling.knative.dev/max-scale"])
+        [container] = template["spec"]["containers"]
+        memory = container["resources"]["limits"]["memory"]
+        limit = amount(memory) + amount(sidecar["queue-sidecar-memory-limit"])
+        pods, limits = pods + 2 * scale, limits + 2 * scale * limit
+    hard = quota["spec"]["hard"]
+    assert pods < int(hard["pods"])
+    assert limits < amount(hard["limits.memory"])
+    assert (hard["services.loadbalancers"], hard["services.nodeports"]) == ("0", "0")
+
+
+def amount(text: str) -> Decimal:
+    return Decimal(parse_quantity(text))  # type: ignore[no-untyped-call]
 
 
 def test_of_secrets_only_ours_is_read() -> None:
@@ -352,7 +360,9 @@ def test_of_secrets_only_ours_is_read() -> None:
 def test_no_right_is_bound_to_all_and_no_account_is_unknown() -> None:
     objects = documents(BASE / "access.yaml")
     accounts = {each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"}
-    assert accounts == {"function", "logs", "reconcile", "status", "service-watcher"}
+    assert accounts == {*NAMES, *OTHERS}
+    for account, expected in OTHERS.items():
+        assert rights(account) == expected
     for each in objects:
         for subject in each.get("subjects", []):
             assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "mc-system")
@@ -405,13 +415,11 @@ def test_a_mail_may_take_long_and_ends_before_its_event_comes_again() -> None:
     assert manifest["spec"]["template"]["spec"]["timeoutSeconds"] == int(found[1])
 
 
-def test_the_account_without_rights_gets_no_token() -> None:
-    [account] = [
-        each
-        for each in documents(BASE / "access.yaml")
-        if (each["kind"], each["metadata"]["name"]) == ("ServiceAccount", "function")
-    ]
-    assert account["automountServiceAccountToken"] is False
+def test_an_account_without_rights_gets_no_token() -> None:
+    for each in documents(BASE / "access.yaml"):
+        if each["kind"] == "ServiceAccount":
+            has_token = each.get("automountServiceAccountToken", True)
+            assert has_token == bool(rights(each["metadata"]["name"]))
 
 
 # The private registry: distribution.yaml, the function `registry`, registry.py

@@ -2,13 +2,14 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maxcloud_cli import output
 from maxcloud_cli.platform import signing
-from maxcloud_cli.platform.errors import KubernetesMissing
+from maxcloud_cli.platform.errors import KubernetesMissing, Unwell
 from maxcloud_cli.settings import Settings, with_settings
 
 if TYPE_CHECKING:
@@ -65,3 +66,92 @@ def registry_keys(
         output.result(output.as_data(found, settings.output))
     else:
         output.result(json.dumps(found) if settings.quiet else json.dumps(found, indent=2))
+
+
+@app.command()
+@with_settings
+def status(settings: Settings, *, context: CONTEXT = None) -> None:
+    """Show what runs, what is not well, what waits, and what all of it costs at rest.
+
+    Exits with 1 when a function or another part is not ready, or the database is silent.
+    """
+    cluster = connect(context)
+    from maxcloud_cli.platform import look, pages
+
+    state = look.look(cluster)
+    if settings.output is not output.Format.TABLE:
+        output.result(output.as_data(state, settings.output))
+    elif not settings.quiet:
+        output.result(pages.status(state, datetime.now(UTC)))
+    if not look.is_well(state):
+        raise Unwell("the platform is not well")
+
+
+@app.command("dead-letters")
+@with_settings
+def dead_letters(
+    settings: Settings,
+    *,
+    replay: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Publish this event again; may be repeated."),
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Forget this event; may be repeated.")
+    ] = None,
+    context: CONTEXT = None,
+) -> None:
+    """List the events that no function would take, say them again, or forget them.
+
+    Examples:
+      maxcloud platform dead-letters
+      maxcloud platform dead-letters --replay 0d9e…
+    """
+    cluster = connect(context)
+    from maxcloud_cli.platform import jobs, pages
+
+    for word, ids in (("replay", replay), ("drop", drop)):
+        if ids:
+            done = jobs.ask(cluster, word, *ids)["done"]
+            output.remark(f"{word}: {len(done)} of {len(ids)}")
+    if replay or drop:
+        return
+    found = jobs.ask(cluster, "report")["dead_letters"]
+    if settings.output is not output.Format.TABLE:
+        output.result(output.as_data(found, settings.output))
+    elif settings.quiet:
+        for each in found:
+            output.result(each["id"])
+    else:
+        output.result(pages.dead_letters(found))
+
+
+@app.command()
+@with_settings
+def rollback(
+    settings: Settings,
+    function: Annotated[str, typer.Argument(metavar="FUNCTION", help="services, reconcile, …")],
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REVISION", help="The revision to serve.  [the one before that was ready]"
+        ),
+    ] = None,
+    context: CONTEXT = None,
+) -> None:
+    """Send all requests of a function to its revision before.
+
+    It asks nothing of the API, so it works while that is broken. The next installation sends the
+    requests to the newest revision again.
+    """
+    cluster = connect(context)
+    from maxcloud_cli.platform import mend
+    from maxcloud_cli.progress import Progress, Step
+
+    with Progress(f"Taking {function} back", quiet=settings.quiet) as progress:
+        before, now = mend.rollback(
+            cluster, function, to, lambda revision: progress.show([], revision)
+        )
+        progress.show([Step(f"{now} serves", f"instead of {before}")])
+    output.result(now)

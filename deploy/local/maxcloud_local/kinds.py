@@ -39,6 +39,21 @@ CLUSTER_ROLE_BINDING = Kind(
     "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", False
 )
 
+ADMISSION_POLICY = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicies",
+    False,
+)
+ADMISSION_POLICY_BINDING = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingAdmissionPolicyBinding",
+    "validatingadmissionpolicybindings",
+    False,
+)
+
 SERVICE = Kind("serving.knative.dev", "v1", "Service", "services", short=("ksvc", "kservice"))
 REVISION = Kind("serving.knative.dev", "v1", "Revision", "revisions", short=("rev",))
 INGRESS = Kind(
@@ -58,6 +73,7 @@ KINDS = (
     *(NAMESPACE, SECRET, CONFIG_MAP, SERVICE_ACCOUNT, CORE_SERVICE, POD),
     *(LIMIT_RANGE, RESOURCE_QUOTA, NETWORK_POLICY),
     *(ROLE_BINDING, CLUSTER_ROLE, CLUSTER_ROLE_BINDING),
+    *(ADMISSION_POLICY, ADMISSION_POLICY_BINDING),
     *(SERVICE, REVISION, INGRESS),
     *(BROKER, TRIGGER, EVENT_TYPE, PING_SOURCE, API_SERVER_SOURCE),
 )

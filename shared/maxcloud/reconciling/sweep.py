@@ -14,7 +14,7 @@ from maxcloud.models import Hint, ServiceHint, ServiceStatus
 from maxcloud.reconciling.organisations import isolate
 from maxcloud.reconciling.services import converge
 from maxcloud.store import convergence as rows
-from maxcloud.store import idempotency, limits, organisations
+from maxcloud.store import idempotency, limits, organisations, sweeps
 
 # How many rows one sweep hints at; the next one goes on.
 SWEEP_ROWS = 100
@@ -32,6 +32,7 @@ async def sweep(call: Call) -> None:
     await compare_namespaces(call)
     await limits.forget(call.db)
     await compare_with_registry(call)
+    await sweeps.ended(call.db)
 
 
 async def repeat_hints(call: Call) -> None:

@@ -22,6 +22,20 @@ Version = tuple[datetime, int]
 _SQL = statements("convergence")
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A service that is not yet as its row says, for an operator to read."""
+
+    id: UUID
+    org_id: UUID
+    name: str
+    status: str
+    reason: str
+    message: str
+    attempts: int
+    updated_at: datetime
+
+
 async def load(db: Database, org_id: UUID, id: UUID) -> ServiceRow | None:
     """Return the row that an event names, or None when it is gone."""
     found = await db.read(org_id, _SQL["load"], service_row, id=id)
@@ -176,6 +190,14 @@ class Expected:
         return ServiceHint(
             id=self.id, org_id=self.org_id, name=self.name, generation=self.generation
         )
+
+
+async def waiting_across_tenants(db: Database, most: int) -> list[Waiting]:
+    """Return the services that the cluster has not caught up with, the longest waiting first."""
+    async with db.across_tenants() as connection:
+        cursor = connection.cursor(row_factory=class_row(Waiting))
+        await cursor.execute(_SQL["waiting_across_tenants"], {"most": most})
+        return await cursor.fetchall()
 
 
 async def everything_across_tenants(db: Database) -> list[Expected]:

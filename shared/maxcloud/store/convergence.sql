@@ -119,6 +119,13 @@ where id in (
 )
 returning *
 
+-- waiting_across_tenants --
+select id, org_id, name, status, reason, message, attempts, updated_at
+from services
+where status in ('pending', 'deleting')
+order by updated_at
+limit %(most)s
+
 -- everything_across_tenants --
 select
     id, org_id, name, generation, cluster_generation,

@@ -5,3 +5,15 @@ values (
     %(body)s
 )
 on conflict on constraint dead_letters_event_key do nothing
+
+-- count --
+select count(*) from dead_letters
+
+-- newest --
+select * from dead_letters order by received_at desc limit %(most)s
+
+-- named --
+select * from dead_letters where id = any(%(ids)s::uuid[])
+
+-- drop --
+delete from dead_letters where id = any(%(ids)s::uuid[]) returning id

@@ -1,0 +1,109 @@
+"""Asking the platform's database through a Job in the cluster: `python -m maxcloud.upkeep`."""
+
+import json
+import time
+from typing import Any
+
+from maxcloud_cli.platform.cluster import Cluster
+from maxcloud_cli.platform.errors import ClusterRefused, JobFailed
+from maxcloud_cli.platform.parts import KSVC, SYSTEM, Object
+
+JOB, POD = ("batch/v1", "Job"), ("v1", "Pod")
+
+WAIT_SECONDS = 90
+PAUSE = 0.3
+
+# The function whose image and database role the Job has.
+_AS = "reconcile"
+
+_VARIABLES = {"DATABASE_URL", "K_SINK"}
+
+
+def ask(cluster: Cluster, *words: str) -> dict[str, Any]:
+    """Run `maxcloud.upkeep` with these words and return what it says; raises JobFailed."""
+    ksvc = cluster.get(*KSVC, _AS, SYSTEM)
+    if ksvc is None:
+        raise JobFailed(f"there is no function {_AS}, whose image and database would be used")
+    made = cluster.create(job(ksvc, words))
+    name = made["metadata"]["name"]
+    try:
+        _wait(cluster, name)
+        return _answer(cluster, name)
+    finally:
+        cluster.delete(*JOB, name, SYSTEM)
+
+
+def job(ksvc: Object, words: tuple[str, ...]) -> Object:
+    """Return the Job: the function's image as its account without rights, one try."""
+    [container] = ksvc["spec"]["template"]["spec"]["containers"]
+    asking = {
+        "name": "upkeep",
+        "image": container["image"],
+        "command": ["/venv/bin/python", "-m", "maxcloud.upkeep", *words],
+        "env": [each for each in container["env"] if each["name"] in _VARIABLES],
+        "envFrom": container.get("envFrom", []),
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "64Mi"},
+            "limits": {"memory": "256Mi"},
+        },
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    return {
+        "apiVersion": JOB[0],
+        "kind": JOB[1],
+        "metadata": {"generateName": "upkeep-", "namespace": SYSTEM},
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": WAIT_SECONDS,
+            "ttlSecondsAfterFinished": 300,
+            "template": {
+                "metadata": {"labels": {"maxcloud.dev/job": "upkeep"}},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "serviceAccountName": "migrate",
+                    "enableServiceLinks": False,
+                    "containers": [asking],
+                },
+            },
+        },
+    }
+
+
+def _wait(cluster: Cluster, name: str) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end:
+        found = cluster.get(*JOB, name, SYSTEM) or {}
+        status = found.get("status", {})
+        if status.get("succeeded"):
+            return
+        if status.get("failed"):
+            raise JobFailed(_log(cluster, name).strip() or "it ended without a word")
+        time.sleep(PAUSE)
+    raise JobFailed(f"it did not end within {WAIT_SECONDS} s")
+
+
+def _answer(cluster: Cluster, name: str) -> dict[str, Any]:
+    lines = _log(cluster, name).splitlines()
+    try:
+        answer: dict[str, Any] = json.loads(lines[-1])
+    except (IndexError, ValueError) as error:
+        raise JobFailed("its answer cannot be read") from error
+    return answer
+
+
+def _log(cluster: Cluster, name: str) -> str:
+    pods = cluster.list(*POD, SYSTEM, f"batch.kubernetes.io/job-name={name}")
+    if not pods:
+        return ""
+    path = f"/api/v1/namespaces/{SYSTEM}/pods/{pods[0]['metadata']['name']}/log"
+    try:
+        return cluster.read(path)
+    except (LookupError, ClusterRefused):
+        return ""

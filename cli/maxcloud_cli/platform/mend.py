@@ -1,0 +1,63 @@
+"""Taking a function of the platform back, when the API itself may be what is broken."""
+
+import time
+from collections.abc import Callable
+
+from maxcloud_cli.platform import parts
+from maxcloud_cli.platform.cluster import Cluster
+from maxcloud_cli.platform.errors import JobFailed, NothingToServe, NotInstalled
+from maxcloud_cli.platform.parts import KSVC, REVISION, SYSTEM, Object
+
+WAIT_SECONDS = 120
+PAUSE = 0.3
+
+
+def rollback(
+    cluster: Cluster, function: str, to: str | None, waiting: Callable[[str], None]
+) -> tuple[str, str]:
+    """Send all of a function's requests to an older revision; return what served and what serves.
+
+    `waiting` is called with the revision as long as it does not serve yet. Raises NotInstalled,
+    NothingToServe, and JobFailed when the routes do not follow.
+    """
+    ksvc = cluster.get(*KSVC, function, SYSTEM)
+    if ksvc is None:
+        known = ", ".join(each["metadata"]["name"] for each in cluster.list(*KSVC, SYSTEM))
+        raise NotInstalled(f"there is no function {function}; there are: {known or 'none'}")
+    now = parts.serving(ksvc)
+    target = _target(cluster, function, ksvc, to)
+    # A merge patch replaces the list, so a split that was made by hand ends too.
+    traffic = [{"revisionName": target, "latestRevision": False, "percent": 100}]
+    patched = cluster.merge(*KSVC, function, SYSTEM, {"spec": {"traffic": traffic}})
+    if patched is None:
+        raise NotInstalled(f"the function {function} is gone")
+    _wait(cluster, function, target, patched["metadata"]["generation"], waiting)
+    return now, target
+
+
+def _target(cluster: Cluster, function: str, ksvc: Object, to: str | None) -> str:
+    selector = f"serving.knative.dev/service={function}"
+    revisions = cluster.list(*REVISION, SYSTEM, selector)
+    if to is None:
+        before = parts.one_before(ksvc, revisions)
+        if before is None:
+            raise NothingToServe(f"{function} has no older revision that was ever ready")
+        return before
+    if to not in {each["metadata"]["name"] for each in revisions}:
+        raise NothingToServe(f"{function} has no revision {to}")
+    return to
+
+
+def _wait(
+    cluster: Cluster, function: str, target: str, generation: int, waiting: Callable[[str], None]
+) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end:
+        ksvc = cluster.get(*KSVC, function, SYSTEM) or {}
+        seen = ksvc.get("status", {}).get("observedGeneration", 0) >= generation
+        # The newest may go on failing: what counts is where the requests go.
+        if seen and parts.serving(ksvc) == target and parts.condition(ksvc, "RoutesReady")[0]:
+            return
+        waiting(target)
+        time.sleep(PAUSE)
+    raise JobFailed(f"the requests of {function} did not reach {target} in {WAIT_SECONDS} s")

@@ -1,0 +1,170 @@
+"""What belongs to a platform and how it looks from outside. Pure: objects in, plain data out."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Object = dict[str, Any]
+
+SYSTEM = "mc-system"
+NAMESPACES = (SYSTEM, "knative-serving", "knative-eventing", "kourier-system")
+
+KSVC = ("serving.knative.dev/v1", "Service")
+REVISION = ("serving.knative.dev/v1", "Revision")
+
+# Everything that must be ready beside the functions.
+PARTS = (
+    ("eventing.knative.dev/v1", "Broker"),
+    ("eventing.knative.dev/v1", "Trigger"),
+    ("sources.knative.dev/v1", "ApiServerSource"),
+    ("sources.knative.dev/v1", "PingSource"),
+    ("networking.internal.knative.dev/v1alpha1", "Ingress"),
+)
+
+# Why something runs while nobody asks for anything, by the beginning of its pod's name.
+WHY = {
+    "postgres": "the truth: rows of services, organisations and keys",
+    "distribution": "the private registry: a pull and a push are waited for",
+    "apiserversource-services": "tells the broker of each change of a service",
+    "activator": "holds requests for what sleeps, and wakes it",
+    "autoscaler": "decides how many instances a service has",
+    "controller": "makes revisions, routes and deployments of services",
+    "webhook": "checks what is written to Knative Serving",
+    "net-kourier-controller": "tells the gateway the routes",
+    "3scale-kourier-gateway": "takes every request",
+    "eventing-controller": "looks after brokers, triggers and sources",
+    "eventing-webhook": "checks what is written to Knative Eventing",
+    "imc-controller": "makes the broker's channels",
+    "imc-dispatcher": "delivers what is in the channels",
+    "mt-broker-controller": "makes brokers and triggers of channels",
+    "mt-broker-filter": "leads events to who asked for their type",
+    "mt-broker-ingress": "takes events",
+    "pingsource-mt-adapter": "the timer of the sweep",
+}
+
+_REVISION_OF = "serving.knative.dev/revision"
+_SERVICE_OF = "serving.knative.dev/service"
+
+
+def ready(thing: Object) -> tuple[bool, str]:
+    """Return whether an object is ready, and why not."""
+    return condition(thing, "Ready")
+
+
+def condition(thing: Object, type: str) -> tuple[bool, str]:
+    """Return whether a condition of an object is true, and why not."""
+    for each in thing.get("status", {}).get("conditions", []):
+        if each["type"] == type:
+            holds = each["status"] == "True"
+            said = each.get("message") or each.get("reason") or "not yet"
+            return holds, "" if holds else str(said)
+    return False, "nobody has looked at it yet"
+
+
+def functions(ksvcs: Iterable[Object], pods: Iterable[Object]) -> list[dict[str, Any]]:
+    """Return each function: what serves, whether the newest is ready, how many instances run."""
+    running: dict[str, int] = {}
+    for pod in pods:
+        name = pod["metadata"].get("labels", {}).get(_SERVICE_OF)
+        if name and pod.get("status", {}).get("phase") == "Running":
+            running[name] = running.get(name, 0) + 1
+    return [
+        {
+            "name": each["metadata"]["name"],
+            "revision": serving(each),
+            "newest": each.get("status", {}).get("latestCreatedRevisionName", ""),
+            "ready": ready(each)[0],
+            "why_not": ready(each)[1],
+            "instances": running.get(each["metadata"]["name"], 0),
+            "image": each["spec"]["template"]["spec"]["containers"][0]["image"],
+        }
+        for each in sorted(ksvcs, key=lambda each: str(each["metadata"]["name"]))
+    ]
+
+
+def serving(ksvc: Object) -> str:
+    """Return the revision that gets most of a function's requests; nothing when none does."""
+    targets = ksvc.get("status", {}).get("traffic", [])
+    most: Object = max(targets, key=lambda target: target.get("percent") or 0, default={})
+    return str(most.get("revisionName", ""))
+
+
+def one_before(ksvc: Object, revisions: Iterable[Object]) -> str | None:
+    """Return the newest revision that is older than the one that serves and can serve itself."""
+    now = serving(ksvc)
+    in_order = sorted(revisions, key=lambda each: int(_generation(each)))
+    names = [each["metadata"]["name"] for each in in_order]
+    older = in_order[: names.index(now)] if now in names else in_order
+    usable = [each["metadata"]["name"] for each in older if ready(each)[0]]
+    return usable[-1] if usable else None
+
+
+def _generation(revision: Object) -> str:
+    labels = revision["metadata"].get("labels", {})
+    return str(labels.get("serving.knative.dev/configurationGeneration", "0"))
+
+
+def others(parts: Iterable[Object]) -> list[dict[str, Any]]:
+    """Return the broker, triggers, sources and route, and whether each is ready."""
+    return [
+        {
+            "kind": each["kind"],
+            "name": each["metadata"]["name"],
+            "ready": ready(each)[0],
+            "why_not": ready(each)[1],
+        }
+        for each in parts
+    ]
+
+
+def orphans(ksvcs: Iterable[Object], known: Sequence[str]) -> list[str]:
+    """Return what is labelled as ours and has no row; nothing deletes it by itself."""
+    rows = set(known)
+    return [
+        f"{each['metadata']['namespace']}/{each['metadata']['name']}"
+        for each in ksvcs
+        if each["metadata"].get("labels", {}).get("maxcloud.dev/service-id") not in rows
+    ]
+
+
+def at_rest(pods: Iterable[Object], memory: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+    """Return what runs without being asked: no instances of functions, no finished jobs."""
+    found = []
+    for pod in pods:
+        metadata = pod["metadata"]
+        asked_for = _REVISION_OF in metadata.get("labels", {})
+        if asked_for or pod.get("status", {}).get("phase") != "Running":
+            continue
+        place = (metadata["namespace"], metadata["name"])
+        name = max((each for each in WHY if metadata["name"].startswith(each)), key=len, default="")
+        found.append(
+            {
+                "namespace": place[0],
+                "name": name or metadata["name"],
+                "memory_mib": round(memory[place] / 2**20) if place in memory else None,
+                "why": WHY.get(name, ""),
+            }
+        )
+    return sorted(found, key=lambda each: (each["namespace"], each["name"]))
+
+
+_MEMORY = re.compile(
+    r'^pod_memory_working_set_bytes\{namespace="([^"]+)",pod="([^"]+)"\} ([0-9.e+]+)', re.MULTILINE
+)
+
+
+def memory_of_pods(metrics: str) -> dict[tuple[str, str], int]:
+    """Read the bytes that pods hold from the kubelet's /metrics/resource, by namespace and name."""
+    return {(place, name): int(float(held)) for place, name, held in _MEMORY.findall(metrics)}
+
+
+def version_of(deployment: Object | None) -> str:
+    """Return the version that a deployment of Knative says of itself, else that of its image."""
+    if deployment is None:
+        return "not installed"
+    said = deployment["metadata"].get("labels", {}).get("app.kubernetes.io/version", "")
+    if re.match(r"v?[0-9]", said):
+        return str(said)
+    image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    return tag or "unknown"
