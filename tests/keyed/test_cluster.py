@@ -59,7 +59,7 @@ def test_organisations_are_out_of_each_others_reach(keyed: Keyed, tmp_path: Path
     assert labels["pod-security.kubernetes.io/enforce"] == "baseline"
     # What the functions may do is bounded too: `logs` reads where a binding lets it, no more.
     assert not may("mc-system:reconcile", "get", "secrets", "-n", ours)
-    assert not may("mc-system:function", "list", "pods", "-n", ours)
+    assert not may("mc-system:services", "list", "pods", "-n", ours)
     for what in (("list", "pods"), ("watch", "pods"), ("get", "pods", "--subresource=log")):
         assert may("mc-system:logs", *what, "-n", ours)
         assert not may("mc-system:logs", *what, "-n", "mc-system")
