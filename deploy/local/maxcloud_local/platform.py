@@ -5,21 +5,15 @@ the host, the secrets, and that the database is the embedded one.
 """
 
 import base64
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
-import yaml
-
+from maxcloud_local import manifests
 from maxcloud_local.kinds import INGRESS, PING_SOURCE, SERVICE, kind_of
 from maxcloud_local.store import Object, Store
 
 SYSTEM = "mc-system"
 
-# Of this repository, or the copy that a wheel carries.
-_COPY = Path(__file__).parent / "shipped"
-ROOT = _COPY if _COPY.is_dir() else Path(__file__).parents[3]
-
-FUNCTIONS = ROOT / "functions"
+FUNCTIONS = manifests.ROOT / "functions"
 
 # The engine brings a database of its own, migrates it, and has its own way with the registry.
 _NOT_HERE = {"postgres.yaml", "migrate.yaml", "distribution.yaml"}
@@ -37,7 +31,7 @@ def load(
     """
     objects = [
         *(_namespace(name) for name in ("default", "knative-serving")),
-        *map(_for_this_machine, _manifests(ROOT / "deploy" / "base")),
+        *map(_for_this_machine, manifests.read(manifests.BASE, _NOT_HERE)),
         *(_secret(name, content) for name, content in secrets.items()),
         _config_map(SYSTEM, "platform", settings),
         # Where Knative has it: how long a service is without requests until it sleeps.
@@ -48,17 +42,6 @@ def load(
         if kind is None:
             raise LookupError(f"the engine has no {each['apiVersion']} {each['kind']}")
         store.create(kind, each)
-
-
-def _manifests(folder: Path) -> Iterator[Object]:
-    """Yield what a kustomization and those it names list, in their order."""
-    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
-    for name in listed["resources"]:
-        path = folder / name
-        if path.is_dir():
-            yield from _manifests(path)
-        elif path.name not in _NOT_HERE:
-            yield from yaml.safe_load_all(path.read_text(encoding="utf-8"))
 
 
 def _for_this_machine(manifest: Object) -> Object:
