@@ -6,6 +6,7 @@ nobody waits for another than the one that was asked for.
 
 import importlib
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -35,8 +36,13 @@ class Lazily(TyperCommand):
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=self.name)
         else:
-            text, _, examples = (inspect.getdoc(found) or "").partition("\n\nExamples:\n")
-            # \b keeps a paragraph's lines as they are.
-            epilog = f"\b\nExamples:\n{examples}" if examples else None
-            app.command(self.name, help=text, epilog=epilog)(found)
+            add(app, str(self.name), found)
         return typer.main.get_group(app).commands[str(self.name)]
+
+
+def add(app: typer.Typer, name: str, function: Callable[..., Any]) -> None:
+    """Add a command; `Examples:` at the end of its docstring stand below its options."""
+    text, _, examples = (inspect.getdoc(function) or "").partition("\n\nExamples:\n")
+    # \b keeps a paragraph's lines as they are.
+    epilog = f"\b\nExamples:\n{examples}" if examples else None
+    app.command(name, help=text, epilog=epilog)(function)
