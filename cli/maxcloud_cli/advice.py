@@ -5,8 +5,9 @@ Imported when something failed, so it may import what takes its time.
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer
 
@@ -21,9 +22,6 @@ from maxcloud_cli.pages import still_serving
 from maxcloud_cli.platform import errors as operators
 from maxcloud_cli.request import option_of
 from maxcloud_cli.waiting import DeployFailed, StillGoing
-
-if TYPE_CHECKING:
-    from maxcloud.models import Service
 
 FAILED, WRONG_USAGE, STILL_GOING, INTERRUPTED = 1, 2, 3, 130
 
@@ -68,17 +66,9 @@ def lines(advice: Advice) -> list[str]:
 
 def advice_for(error: Exception) -> Advice | None:
     """Return the advice for an error, or None for one that is a mistake of ours."""
-    if isinstance(error, typer.TyperException):
-        return _of_wrong_usage(error)
-    if isinstance(error, DeployFailed):
-        return _of_failed_deploy(error.service)
-    if isinstance(error, StillGoing):
-        return _of_still_going(error)
-    if isinstance(error, EngineMissing):
-        said = f"the local engine is not installed: the package {error} is missing"
-        return Advice(said, "pip install 'maxcloud[local]'")
-    if isinstance(error, OSError):
-        return Advice(f"cannot write the result: {error.strerror}")
+    for kind, advise in _ADVISED:
+        if isinstance(error, kind):
+            return advise(error)
     return _of_the_api(error)
 
 
@@ -89,7 +79,8 @@ def _of_wrong_usage(error: typer.TyperException) -> Advice:
     return Advice(message, f"`{command} --help` shows what is possible", WRONG_USAGE)
 
 
-def _of_failed_deploy(service: "Service") -> Advice:
+def _of_failed_deploy(error: DeployFailed) -> Advice:
+    service = error.service
     if service.status == "deleting":
         return Advice(f"{service.name} is being deleted", "deploy it again when it is gone")
     first, *further = service.message.splitlines() or ["the platform gave no reason"]
@@ -101,6 +92,24 @@ def _of_failed_deploy(service: "Service") -> Advice:
         (hint or "`maxcloud describe {name}` shows all that is known").format(name=service.name),
         details=tuple(further),
     )
+
+
+def _of_what_stands_in_the_way(error: operators.NotReady) -> Advice:
+    hint = "`maxcloud platform install --help` shows what can be said"
+    match error.problems:
+        case [only]:
+            return Advice(only, hint)
+    sentence = f"{len(error.problems)} things stand in the way"
+    return Advice(sentence, hint, details=error.problems)
+
+
+def _of_missing_engine(error: EngineMissing) -> Advice:
+    said = f"the local engine is not installed: the package {error} is missing"
+    return Advice(said, "pip install 'maxcloud[local]'")
+
+
+def _of_broken_output(error: OSError) -> Advice:
+    return Advice(f"cannot write the result: {error.strerror}")
 
 
 # By a failed service's reason, without a number at its end.
@@ -131,6 +140,16 @@ def _of_still_going(error: StillGoing) -> Advice:
     return Advice(said, f"{look} how far it is; --wait-timeout waits longer", STILL_GOING)
 
 
+_ADVISED: tuple[tuple[type[Exception], Callable[[Any], Advice]], ...] = (
+    (typer.TyperException, _of_wrong_usage),
+    (DeployFailed, _of_failed_deploy),
+    (StillGoing, _of_still_going),
+    (operators.NotReady, _of_what_stands_in_the_way),
+    (EngineMissing, _of_missing_engine),
+    (OSError, _of_broken_output),
+)
+
+
 def _of_the_api(error: Exception) -> Advice | None:
     for kind, sentence, hint, exit_code in _OF_THE_API:
         if isinstance(error, kind):
@@ -153,6 +172,7 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
     (operators.ClusterRefused, "", "check that this context may do it", FAILED),
     (operators.NotInstalled, "", "check --context; `maxcloud platform status` shows it", FAILED),
     (operators.NothingToServe, "", "`kubectl get revisions -n mc-system` shows them", FAILED),
+    (operators.ManifestsUnreadable, "", "`kubectl kustomize OVERLAY` prints such", WRONG_USAGE),
     (operators.JobFailed, "", "`kubectl get events -n mc-system` may say more", FAILED),
     (operators.Unwell, "", "the page says what is not ready, and why", FAILED),
     (NothingOlder, "", "`maxcloud revisions SERVICE` shows what there is", FAILED),

@@ -1,7 +1,7 @@
 """The Kubernetes API, as the commands for operators use it: the only file here that talks to it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import urllib3.exceptions
@@ -81,6 +81,18 @@ class Cluster:
         found = self._call(resource.get, **_in(namespace), **selected)
         return [] if found is None else found["items"]
 
+    def labelled(self, labels: str) -> Sequence[Object]:
+        """Return what carries the labels, of whatever kind, and belongs to no other object."""
+        found = []
+        for version, resource in self._listable():
+            prefix = "api" if version == "v1" else "apis"
+            path = f"/{prefix}/{version}/{resource['name']}"
+            for each in json.loads(self.read(path, {"labelSelector": labels}))["items"]:
+                if not each["metadata"].get("ownerReferences"):
+                    # A list says once what each in it is.
+                    found.append({**each, "apiVersion": version, "kind": resource["kind"]})
+        return found
+
     def apply(self, wanted: Object, *, dry_run: bool = False) -> Object:
         """Make an object have what `wanted` says, and return it; other fields are left alone."""
         resource = self._must_know(wanted)
@@ -128,6 +140,20 @@ class Cluster:
             return False
         options = {"propagationPolicy": "Background"}
         return self._call(resource.delete, name=name, body=options, **_in(namespace)) is not None
+
+    def _listable(self) -> Iterator[tuple[str, Object]]:
+        """Yield each kind of objects with its preferred version."""
+        groups = json.loads(self.read("/apis"))["groups"]
+        for version in ("v1", *(group["preferredVersion"]["groupVersion"] for group in groups)):
+            path = f"/api/{version}" if version == "v1" else f"/apis/{version}"
+            try:
+                resources = json.loads(self.read(path))["resources"]
+            except (LookupError, ClusterRefused):
+                # Served by somebody else, who is away, as a metrics server may be.
+                continue
+            for each in resources:
+                if "list" in each["verbs"] and "/" not in each["name"]:
+                    yield version, each
 
     def _resource(self, api_version: str, kind: str) -> Any:
         try:

@@ -7,8 +7,12 @@ PlatformError
 ├── NotInstalled        there is no platform in this cluster, or no such function
 ├── NothingToServe      no older revision could take over
 ├── JobFailed           a Job did not answer or did not do its work
+├── NotReady            something stands in the way of an installation
+├── ManifestsUnreadable the file of manifests holds none
 └── Unwell              something needs somebody; the page has said what
 """
+
+from collections.abc import Sequence
 
 
 class PlatformError(Exception):
@@ -37,6 +41,18 @@ class NothingToServe(PlatformError):
 
 class JobFailed(PlatformError):
     """A Job did not answer or did not do its work; the message says why."""
+
+
+class NotReady(PlatformError):
+    """Something stands in the way of an installation: `problems`, one sentence each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class ManifestsUnreadable(PlatformError):
+    """A file of manifests that an operator named holds none."""
 
 
 class Unwell(PlatformError):

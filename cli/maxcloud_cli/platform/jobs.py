@@ -76,29 +76,8 @@ def job(ksvc: Object, words: tuple[str, ...]) -> Object:
     }
 
 
-def _wait(cluster: Cluster, name: str) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end:
-        found = cluster.get(*JOB, name, SYSTEM) or {}
-        status = found.get("status", {})
-        if status.get("succeeded"):
-            return
-        if status.get("failed"):
-            raise JobFailed(_log(cluster, name).strip() or "it ended without a word")
-        time.sleep(PAUSE)
-    raise JobFailed(f"it did not end within {WAIT_SECONDS} s")
-
-
-def _answer(cluster: Cluster, name: str) -> dict[str, Any]:
-    lines = _log(cluster, name).splitlines()
-    try:
-        answer: dict[str, Any] = json.loads(lines[-1])
-    except (IndexError, ValueError) as error:
-        raise JobFailed("its answer cannot be read") from error
-    return answer
-
-
-def _log(cluster: Cluster, name: str) -> str:
+def log(cluster: Cluster, name: str) -> str:
+    """Return what a Job's pod has written; nothing when there is none any more."""
     pods = cluster.list(*POD, SYSTEM, f"batch.kubernetes.io/job-name={name}")
     if not pods:
         return ""
@@ -107,3 +86,25 @@ def _log(cluster: Cluster, name: str) -> str:
         return cluster.read(path)
     except (LookupError, ClusterRefused):
         return ""
+
+
+def _wait(cluster: Cluster, name: str) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end:
+        found = cluster.get(*JOB, name, SYSTEM) or {}
+        status = found.get("status", {})
+        if status.get("succeeded"):
+            return
+        if status.get("failed"):
+            raise JobFailed(log(cluster, name).strip() or "it ended without a word")
+        time.sleep(PAUSE)
+    raise JobFailed(f"it did not end within {WAIT_SECONDS} s")
+
+
+def _answer(cluster: Cluster, name: str) -> dict[str, Any]:
+    lines = log(cluster, name).splitlines()
+    try:
+        answer: dict[str, Any] = json.loads(lines[-1])
+    except (IndexError, ValueError) as error:
+        raise JobFailed("its answer cannot be read") from error
+    return answer

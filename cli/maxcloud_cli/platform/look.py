@@ -7,7 +7,7 @@ from maxcloud import __version__
 from maxcloud_cli.platform import jobs, parts
 from maxcloud_cli.platform.cluster import Cluster
 from maxcloud_cli.platform.errors import ClusterRefused, JobFailed, NotInstalled
-from maxcloud_cli.platform.parts import KSVC, NAMESPACES, PARTS, SYSTEM
+from maxcloud_cli.platform.parts import KNATIVE_VERSIONS, KSVC, NAMESPACES, PARTS, SYSTEM
 
 _DEPLOYMENT = ("apps/v1", "Deployment")
 _POD = ("v1", "Pod")
@@ -48,16 +48,13 @@ def is_well(state: dict[str, Any]) -> bool:
 
 def versions(cluster: Cluster) -> dict[str, str]:
     """Return the versions of this command and of what the platform stands on."""
-
-    def of(namespace: str, name: str) -> str:
-        return parts.version_of(cluster.get(*_DEPLOYMENT, name, namespace))
-
     return {
         "maxcloud": __version__,
         "Kubernetes": str(json.loads(cluster.read("/version"))["gitVersion"]),
-        "Knative Serving": of("knative-serving", "controller"),
-        "Knative Eventing": of("knative-eventing", "eventing-controller"),
-        "net-kourier": of("knative-serving", "net-kourier-controller"),
+        **{
+            name: parts.version_of(cluster.get(*_DEPLOYMENT, deployment, namespace))
+            for name, (namespace, deployment) in KNATIVE_VERSIONS.items()
+        },
     }
 
 

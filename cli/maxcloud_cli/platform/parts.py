@@ -12,6 +12,13 @@ NAMESPACES = (SYSTEM, "knative-serving", "knative-eventing", "kourier-system")
 KSVC = ("serving.knative.dev/v1", "Service")
 REVISION = ("serving.knative.dev/v1", "Revision")
 
+# Where the parts of Knative say which version they are: namespace and deployment.
+KNATIVE_VERSIONS = {
+    "Knative Serving": ("knative-serving", "controller"),
+    "Knative Eventing": ("knative-eventing", "eventing-controller"),
+    "net-kourier": ("knative-serving", "net-kourier-controller"),
+}
+
 # Everything that must be ready beside the functions.
 PARTS = (
     ("eventing.knative.dev/v1", "Broker"),
@@ -44,6 +51,12 @@ WHY = {
 
 _REVISION_OF = "serving.knative.dev/revision"
 _SERVICE_OF = "serving.knative.dev/service"
+
+
+def is_one_of(thing: Object, kinds: Iterable[str]) -> bool:
+    """Tell whether an object is of one of the kinds, each said as `group/Kind` or `group/*`."""
+    group = thing["apiVersion"].rpartition("/")[0]
+    return bool({f"{group}/{thing['kind']}", f"{group}/*"} & set(kinds))
 
 
 def ready(thing: Object) -> tuple[bool, str]:

@@ -1,0 +1,104 @@
+"""Taking a platform out of a cluster: what an installation has made, and nothing else."""
+
+from collections.abc import Sequence
+
+from maxcloud_cli.platform import plan
+from maxcloud_cli.platform.cluster import MANAGER, Cluster
+from maxcloud_cli.platform.installing import KEPT, NAMESPACE, made_namespace
+from maxcloud_cli.platform.parts import KSVC, SYSTEM, Object, is_one_of
+from maxcloud_cli.platform.steps import Change, Show, wait
+
+_OURS = f"{plan.LABEL}={plan.OURS}"
+_OF_TENANTS = "maxcloud.dev/managed=true"
+
+# Who writes goes before what is written, and rights when nobody needs them any more.
+_ORDER = (
+    ("events", ("eventing.knative.dev/Trigger", "sources.knative.dev/*", "eventing.knative.dev/*")),
+    ("routes", ("networking.internal.knative.dev/Ingress",)),
+    ("functions", (plan.FUNCTION, "batch/Job", plan.DEPLOYMENT)),
+)
+
+
+def uninstalling(cluster: Cluster, *, tenants: bool) -> list[Change]:
+    """Return what an uninstallation would do, in its order, as it is in the cluster now."""
+    deleted = [each for group in _groups(cluster, tenants=tenants) for each in group[1]]
+    return [
+        *(Change("delete", each["kind"], _place(each)) for each in deleted),
+        *(Change("give back", each["kind"], _place(each)) for each in _borrowed(cluster)),
+    ]
+
+
+def uninstall(cluster: Cluster, show: Show, *, tenants: bool) -> None:
+    """Take away what an installation has made, and with `tenants` all that is theirs.
+
+    Without it the database, its volume and the Secrets stay, and with them the namespace: a later
+    installation goes on from there.
+    """
+    for title, things in _groups(cluster, tenants=tenants):
+        for each in things:
+            cluster.delete(each["apiVersion"], each["kind"], *_name(each))
+        # A finalizer of Knative's may want what comes in the groups behind.
+        wait(lambda things=things: _first_left(cluster, things), show)  # type: ignore[misc]
+        show.reached(title)
+    for each in _borrowed(cluster):
+        cluster.apply(_bare(each))
+    show.reached("settings of others given back")
+
+
+def _groups(cluster: Cluster, *, tenants: bool) -> list[tuple[str, list[Object]]]:
+    """Return what is to be deleted, by the words for it, in the order in which it goes."""
+    left = list(cluster.labelled(_OURS))
+    if not tenants:
+        left = [each for each in left if not is_one_of(each, [*KEPT, "/Namespace"])]
+    found = [("tenants", _tenants(cluster))] if tenants else []
+    for title, kinds in _ORDER:
+        of_it = [each for each in left if is_one_of(each, kinds)]
+        left = [each for each in left if each not in of_it]
+        found.append((title, of_it))
+    namespaces = [each for each in left if each["kind"] == "Namespace"]
+    others = [each for each in left if each["kind"] != "Namespace"]
+    return [*found, ("rights and settings", others), ("the namespace", namespaces)]
+
+
+def _tenants(cluster: Cluster) -> list[Object]:
+    """Return the namespaces of organisations, and the services in DEV_MODE's namespace."""
+    namespaces = cluster.list(*NAMESPACE, labels=_OF_TENANTS)
+    names = {each["metadata"]["name"] for each in namespaces}
+    services = cluster.list(*KSVC, labels=_OF_TENANTS)
+    elsewhere = [each for each in services if each["metadata"]["namespace"] not in names]
+    return [*elsewhere, *namespaces]
+
+
+def _borrowed(cluster: Cluster) -> Sequence[Object]:
+    """Return what was there before an installation and has fields that one has set."""
+    found = [*cluster.list("v1", "ConfigMap", plan.KNATIVE)]
+    namespace = cluster.get(*NAMESPACE, SYSTEM)
+    if namespace is not None and not made_namespace(cluster):
+        found.append(namespace)
+    return [
+        each
+        for each in found
+        if MANAGER in {one["manager"] for one in each["metadata"].get("managedFields", [])}
+    ]
+
+
+def _bare(thing: Object) -> Object:
+    """Return an object with nothing in it: applied, it loses just what this manager has set."""
+    metadata = {k: v for k, v in thing["metadata"].items() if k in {"name", "namespace"}}
+    return {"apiVersion": thing["apiVersion"], "kind": thing["kind"], "metadata": metadata}
+
+
+def _first_left(cluster: Cluster, things: Sequence[Object]) -> str:
+    for each in things:
+        if cluster.get(each["apiVersion"], each["kind"], *_name(each)) is not None:
+            return f"{each['kind']} {each['metadata']['name']} to go"
+    return ""
+
+
+def _name(thing: Object) -> tuple[str, str]:
+    return thing["metadata"]["name"], thing["metadata"].get("namespace", "")
+
+
+def _place(thing: Object) -> str:
+    name, namespace = _name(thing)
+    return f"{namespace}/{name}" if namespace else name
