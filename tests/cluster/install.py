@@ -1,22 +1,20 @@
-"""Install the platform on the test cluster, from the manifests that every installation has."""
+"""The platform on the test cluster: its image, and then as every operator installs it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from maxcloud import registry
 from tests.cluster import archive, build, cache, images, settings
 from tests.cluster.components import BASE_IMAGE, NOBODY
-from tests.cluster.environment import CACHE, ROOT, SYSTEM_NAMESPACE, kubectl
-from tests.cluster.progress import Steps
+from tests.cluster.environment import CACHE, KUBECONFIG, ROOT, STATE, SYSTEM_NAMESPACE, kubectl
+from tests.cluster.progress import BootError, Steps
+from tests.journeys.platform import MAXCLOUD
 
 OVERLAY = ROOT / "deploy/overlays/local"
 DISTRIBUTION_IMAGE = "dev.local/distribution:3.1.2"
@@ -24,17 +22,17 @@ STORAGE_IMAGE = "dev.local/versitygw:v1.8.0"
 UNTAGGED = "dev.local/maxcloud:dev"
 IN_IMAGE = ("shared/maxcloud", "functions", "requirements/functions.txt", "deploy/Dockerfile")
 
-FUNCTIONS = (
-    *("health", "logs", "services", "auth", "invites", "registry"),
-    *("mailer", "reconcile", "status"),
-)
-
-IN_SYSTEM = ("-n", SYSTEM_NAMESPACE)
-WITHIN = "--timeout=180s"
+# Where Distribution keeps its images: the overlay's S3 server.
+STORAGE = {
+    "REGISTRY_STORAGE_S3_BUCKET": "images",
+    "REGISTRY_STORAGE_S3_REGION": "local",
+    "REGISTRY_STORAGE_S3_REGIONENDPOINT": f"http://storage.{SYSTEM_NAMESPACE}.svc.cluster.local:7070",
+    "REGISTRY_STORAGE_S3_FORCEPATHSTYLE": "true",
+}
 
 
 def install(steps: Steps) -> None:
-    """Build the functions' image, apply the manifests and wait until the platform answers.
+    """Build the functions' image and let `maxcloud platform install` put the overlay here.
 
     A second time with the same sources it changes nothing.
     """
@@ -43,88 +41,44 @@ def install(steps: Steps) -> None:
     with steps.step("build the functions' image"):
         images.build_image(image, ROOT / "deploy/Dockerfile", ROOT, base)
         images.load_image(_registry_images())
-    _make_secrets()
     settings.know_private_registry()
-    manifests = kubectl("kustomize", str(OVERLAY)).replace(UNTAGGED, image)
-    objects = list(yaml.safe_load_all(manifests))
-    with steps.step("start the database and migrate"):
-        _apply([item for item in objects if item["kind"] not in {"Job", "Trigger"}])
-        kubectl("rollout", "status", "statefulset/postgres", *IN_SYSTEM, WITHIN)
-        kubectl("delete", "job", "migrate", *IN_SYSTEM, "--ignore-not-found")
-        _apply([item for item in objects if item["kind"] == "Job"])
-        _wait("job/migrate", "Complete")
-    with steps.step("start the functions and their events"):
-        for deployment in ("storage", "distribution"):
-            kubectl("rollout", "status", f"deployment/{deployment}", *IN_SYSTEM, WITHIN)
-        for function in FUNCTIONS:
-            _wait(f"ksvc/{function}", "Ready")
-        # Last: a Trigger that comes before its subscriber is looked at again only by backoff.
-        _apply([item for item in objects if item["kind"] == "Trigger"])
-        for host in ("api", "distribution"):
-            _wait(f"ingress.networking.internal.knative.dev/{host}", "Ready")
-        for thing in (
-            "broker/maxcloud",
-            "trigger/mailer",
-            "trigger/reconcile",
-            "trigger/status",
-            "trigger/status-hints",
-        ):
-            _wait(thing, "Ready")
-        for source in ("apiserversource/services", "pingsource/sweep"):
-            _wait(source, "Ready")
+    with steps.step("install the platform"):
+        _operate("install", "--manifests", "-", stdin=manifests(image))
 
 
-def _apply(objects: list[dict[str, Any]]) -> None:
-    # A manager of its own: under kubectl's, what Knative's own files set would be taken away.
-    ours = ("--server-side", "--force-conflicts", "--field-manager=maxcloud")
-    kubectl("apply", *ours, "-f", "-", stdin=yaml.safe_dump_all(objects))
+def manifests(image: str) -> str:
+    """Return the overlay for one machine, with an image of the functions."""
+    return kubectl("kustomize", str(OVERLAY)).replace(UNTAGGED, image)
 
 
-def _wait(thing: str, condition: str) -> None:
-    kubectl("wait", thing, *IN_SYSTEM, f"--for=condition={condition}", WITHIN)
+def environment() -> dict[str, str]:
+    """Return what an installation on this cluster is told."""
+    return {**os.environ, "KUBECONFIG": str(KUBECONFIG), **STORAGE, **_storage_keys()}
 
 
-def _make_secrets() -> None:
-    """Make the database's passwords and all keys once; a second installation keeps them."""
-    data = {}
-    for role, user in (("owner", "postgres"), ("api", "mc_api"), ("worker", "mc_worker")):
-        password = secrets.token_urlsafe(24)
-        data[f"{role}-password"] = password
-        data[f"{role}-url"] = f"postgresql://{user}:{password}@postgres.mc-system/postgres"
-    _make_secret("database", data)
-    _make_secret("platform", {"secret-key": secrets.token_urlsafe(32)})
-    signing = secrets.token_urlsafe(32)
-    keys = {
-        "jwt-secret": signing,
-        "jwks.json": json.dumps(registry.jwks([signing])),
-        "hook-secret": registry.hook_secrets([signing])[0],
-        "http-secret": secrets.token_urlsafe(32),
-    }
-    _make_secret("registry", keys)
-    storage = {
-        "BUCKET": "images",
-        "REGION": "local",
-        "REGIONENDPOINT": f"http://storage.{SYSTEM_NAMESPACE}.svc.cluster.local:7070",
-        "FORCEPATHSTYLE": "true",
-        "ACCESSKEY": secrets.token_urlsafe(12),
-        "SECRETKEY": secrets.token_urlsafe(24),
-    }
-    _make_secret("registry-storage", {f"REGISTRY_STORAGE_S3_{k}": v for k, v in storage.items()})
+def _operate(*words: str, stdin: str) -> None:
+    command = [str(MAXCLOUD), "platform", *words]
+    done = subprocess.run(
+        command,
+        env=environment(),
+        input=stdin,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BootError("the platform was not installed")
 
 
-def _make_secret(name: str, data: dict[str, str]) -> None:
-    """Make a Secret, unless there is one with the same keys in it."""
-    there = kubectl("get", "secret", name, *IN_SYSTEM, "--ignore-not-found", "-o", "json")
-    if there and json.loads(there)["data"].keys() == data.keys():
-        return
-    kubectl("delete", "secret", name, *IN_SYSTEM, "--ignore-not-found")
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE},
-        "stringData": data,
-    }
-    kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+def _storage_keys() -> dict[str, str]:
+    """The keys of the S3 server, the same for each installation on a cluster."""
+    kept = STATE / "storage.json"
+    if not kept.exists():
+        kept.touch(mode=0o600)
+        names = ("REGISTRY_STORAGE_S3_ACCESSKEY", "REGISTRY_STORAGE_S3_SECRETKEY")
+        kept.write_text(json.dumps({name: secrets.token_urlsafe(24) for name in names}))
+    found: dict[str, str] = json.loads(kept.read_text())
+    return found
 
 
 def _registry_images() -> Path:
