@@ -1,0 +1,130 @@
+"""Another version of the platform under traffic: nobody's service notices, and nor does the API."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.cluster import images
+from tests.cluster.components import BASE_IMAGE
+from tests.cluster.environment import GATEWAY, ROOT, kubectl
+from tests.cluster.install import STORAGE, manifests
+from tests.journeys.platform import Platform
+from tests.knative.test_operators import operate, status
+
+# It brings other versions under all others, and the usual one back.
+pytestmark = pytest.mark.last
+
+NEXT = "dev.local/maxcloud:next"
+
+# Ends a load that nobody ends.
+SECONDS_MAX = 420
+
+
+@contextmanager
+def asked(path: str, host: str, per_second: int) -> Iterator[Counter[str]]:
+    """Ask at a steady pace, whatever the answers take, and count them by what they were."""
+    answers: Counter[str] = Counter()
+    over = threading.Event()
+
+    def ask() -> None:
+        try:
+            answer = client.get(path, headers={"Host": host})
+            answers[str(answer.status_code)] += 1
+        except httpx.HTTPError as error:
+            answers[type(error).__name__] += 1
+
+    def go_on() -> None:
+        end = time.monotonic() + SECONDS_MAX
+        while not over.wait(1 / per_second) and time.monotonic() < end:
+            pool.submit(ask)
+
+    with (
+        httpx.Client(base_url=GATEWAY, timeout=60) as client,
+        ThreadPoolExecutor(max_workers=64) as pool,
+    ):
+        pace = threading.Thread(target=go_on)
+        pace.start()
+        try:
+            yield answers
+        finally:
+            over.set()
+            pace.join()
+
+
+def installed_image() -> str:
+    path = "jsonpath={.spec.template.spec.containers[0].image}"
+    return kubectl("get", "ksvc", "health", "-n", "mc-system", "-o", path)
+
+
+Install = Callable[..., str]
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Iterator[Install]:
+    """Installs the overlay with an image; whatever happens, the usual one returns."""
+    usual = installed_image()
+
+    def run(
+        image: str = usual, change: Callable[[dict[str, Any]], None] | None = None, code: int = 0
+    ) -> str:
+        objects = list(yaml.safe_load_all(manifests(image)))
+        for each in objects:
+            if change is not None and each["apiVersion"] == "serving.knative.dev/v1":
+                change(each)
+        file = tmp_path / "overlay.yaml"
+        file.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
+        return operate("install", "--manifests", str(file), code=code, err=True, env=STORAGE)
+
+    yield run
+    run()
+
+
+def test_a_version_comes_and_goes_under_traffic(
+    platform: Platform, name: str, web: tuple[str, str], install: Install
+) -> None:
+    images.build_image(
+        NEXT, ROOT / "deploy/Dockerfile", ROOT, {"BASE": BASE_IMAGE, "COMMIT": "next"}
+    )
+    url = platform.maxcloud("deploy", web[0], "--name", name).out.strip()
+    host = url.removeprefix("http://")
+    before = platform.api("GET", "/api/v1/version").json()["commit"]
+    with (
+        asked("/", host, 20) as tenants,
+        asked("/api/v1/services", "localhost", 3) as services,
+        asked("/api/v1/version", "localhost", 2) as versions,
+    ):
+        install(NEXT)
+        assert platform.api("GET", "/api/v1/version").json()["commit"] == "next"
+        install()
+        assert platform.api("GET", "/api/v1/version").json()["commit"] == before
+    print(f"tenants {dict(tenants)}, /services {dict(services)}, /version {dict(versions)}")
+    assert {*tenants} == {"200"}
+    assert {*services, *versions} == {"200"}
+
+
+def test_a_version_that_does_not_start_leaves_the_one_before_serving(
+    platform: Platform, install: Install
+) -> None:
+    def never_ready(function: dict[str, Any]) -> None:
+        if function["metadata"]["name"] == "services":
+            [container] = function["spec"]["template"]["spec"]["containers"]
+            container["command"] = ["/bin/sh", "-c", "echo no such module; exit 3"]
+
+    [before] = [each for each in status()["functions"] if each["name"] == "services"]
+    with asked("/api/v1/services", "localhost", 5) as answers:
+        said = install(change=never_ready, code=1)
+    assert "Service services failed: " in said
+    assert f"{before['revision']} still serves" in said
+    print(said.splitlines()[-2], dict(answers))
+    assert {*answers} == {"200"}
