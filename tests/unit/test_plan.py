@@ -182,6 +182,22 @@ def test_an_image_is_named_by_digest(image: str, is_refused: bool) -> None:
     assert bool(list(checks.of_images({image}))) == is_refused
 
 
+@pytest.mark.parametrize(
+    ("version", "is_refused"),
+    [
+        ("1.23.0", False),
+        ("v1.20.1", True),
+        ("v0.50.0", False),
+        ("v0.47.0", True),
+        ("2.0.0", False),
+        ("unknown", False),
+        ("not installed", False),
+    ],
+)
+def test_an_old_knative_is_told(version: str, is_refused: bool) -> None:
+    assert bool(list(checks.of_knatives_version("Knative Serving", version))) == is_refused
+
+
 def test_a_setting_of_knative_that_somebody_else_chose_is_not_overwritten() -> None:
     def live(manager: str, value: str) -> dict[str, Any]:
         fields: dict[str, Any] = {"f:data": {"f:domain-template": {}}}
