@@ -155,7 +155,8 @@ def _shipped(
     # Another domain is another registry; what an operator has set beside it stays.
     follow = {"MAXCLOUD_DOMAIN", "REGISTRY_URL", "REGISTRY_ADDRESS"}
     stays = {name: value for name, value in kept.items() if name not in follow}
-    email = email_from or kept.get("EMAIL_FROM") or f"noreply@{domain}"
+    host = domain.partition(":")[0]
+    email = email_from or kept.get("EMAIL_FROM") or f"noreply@{host}"
     return plan.shipped(domain, image, {**stays, "EMAIL_FROM": email})
 
 
