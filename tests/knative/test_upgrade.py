@@ -18,7 +18,7 @@ import yaml
 from tests.cluster import images
 from tests.cluster.components import BASE_IMAGE
 from tests.cluster.environment import GATEWAY, ROOT, kubectl
-from tests.cluster.install import STORAGE, manifests
+from tests.cluster.install import environment, manifests
 from tests.journeys.platform import Platform
 from tests.knative.test_operators import operate, status
 
@@ -84,7 +84,7 @@ def install(tmp_path: Path) -> Iterator[Install]:
                 change(each)
         file = tmp_path / "overlay.yaml"
         file.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
-        return operate("install", "--manifests", str(file), code=code, err=True, env=STORAGE)
+        return operate("install", "--manifests", str(file), code=code, err=True, env=environment())
 
     yield run
     run()

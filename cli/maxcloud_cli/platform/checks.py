@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+import yaml
+
 from maxcloud.config import Config
 from maxcloud.errors import ConfigError
 from maxcloud_cli.platform import parts, plan, secrets
@@ -30,7 +32,6 @@ _KINDS = (
     ("networking.internal.knative.dev/v1alpha1", "Ingress", "Knative Serving"),
     ("eventing.knative.dev/v1", "Broker", "Knative Eventing"),
     ("sources.knative.dev/v1", "ApiServerSource", "Knative Eventing"),
-    ("messaging.knative.dev/v1", "InMemoryChannel", "Knative's in-memory channel"),
     ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "Kubernetes"),
 )
 
@@ -110,11 +111,22 @@ def _of_knative(cluster: Cluster) -> Iterator[str]:
     for version, kind, whose in _KINDS:
         if not cluster.knows(version, kind):
             yield f"{whose} is missing: the cluster knows no {kind}"
+    yield from _of_channel(cluster)
     for name, (namespace, deployment) in KNATIVE_VERSIONS.items():
         found = parts.version_of(cluster.get("apps/v1", "Deployment", deployment, namespace))
         yield from of_knatives_version(name, found)
     if cluster.get("v1", "Service", "kourier-internal", "kourier-system") is None:
         yield "Kourier is missing: there is no Service kourier-internal in kourier-system"
+
+
+def _of_channel(cluster: Cluster) -> Iterator[str]:
+    """Yield that the channel which brokers are made of is not there."""
+    settings = cluster.get("v1", "ConfigMap", "config-br-default-channel", "knative-eventing")
+    said = (settings or {}).get("data", {}).get("channel-template-spec", "")
+    channel = {"apiVersion": "messaging.knative.dev/v1", "kind": "InMemoryChannel"}
+    channel |= yaml.safe_load(said) or {}
+    if not cluster.knows(channel["apiVersion"], channel["kind"]):
+        yield f"the channel of brokers is missing: the cluster knows no {channel['kind']}"
 
 
 def of_knatives_version(name: str, found: str) -> Iterator[str]:

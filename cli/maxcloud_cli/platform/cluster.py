@@ -26,6 +26,9 @@ MERGE = "application/merge-patch+json"
 
 _NOT_FOUND = 404
 
+# Made by Kubernetes of a Service, with its labels, and let go with it; it does not say whose it is.
+_FOLLOWING = {"endpoints"}
+
 
 class Cluster:
     """A cluster, as one context of the kubeconfig reaches it."""
@@ -142,18 +145,24 @@ class Cluster:
         return self._call(resource.delete, name=name, body=options, **_in(namespace)) is not None
 
     def _listable(self) -> Iterator[tuple[str, Object]]:
-        """Yield each kind of objects with its preferred version."""
+        """Yield each kind of objects once, with the first of its group's versions that has it."""
         groups = json.loads(self.read("/apis"))["groups"]
-        for version in ("v1", *(group["preferredVersion"]["groupVersion"] for group in groups)):
-            path = f"/api/{version}" if version == "v1" else f"/apis/{version}"
-            try:
-                resources = json.loads(self.read(path))["resources"]
-            except (LookupError, ClusterRefused):
-                # Served by somebody else, who is away, as a metrics server may be.
-                continue
-            for each in resources:
-                if "list" in each["verbs"] and "/" not in each["name"]:
-                    yield version, each
+        for versions in (["v1"], *([one["groupVersion"] for one in g["versions"]] for g in groups)):
+            told: set[str] = set()
+            for version in versions:
+                for each in self._resources_of(version):
+                    if each["name"] not in told | _FOLLOWING and "list" in each["verbs"]:
+                        told.add(each["name"])
+                        yield version, each
+
+    def _resources_of(self, version: str) -> Sequence[Object]:
+        prefix = "api" if version == "v1" else "apis"
+        try:
+            found = json.loads(self.read(f"/{prefix}/{version}"))["resources"]
+        except (LookupError, ClusterRefused):
+            # Served by somebody else, who is away, as a metrics server may be.
+            return []
+        return [each for each in found if "/" not in each["name"]]
 
     def _resource(self, api_version: str, kind: str) -> Any:
         try:

@@ -34,6 +34,7 @@ WHY = {
     "distribution": "the private registry: a pull and a push are waited for",
     "apiserversource-services": "tells the broker of each change of a service",
     "activator": "holds requests for what sleeps, and wakes it",
+    "storage": "where the registry keeps images, on one machine",
     "autoscaler": "decides how many instances a service has",
     "controller": "makes revisions, routes and deployments of services",
     "webhook": "checks what is written to Knative Serving",
