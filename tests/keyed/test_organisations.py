@@ -3,6 +3,7 @@
 import uuid
 from pathlib import Path
 
+from tests.journeys.platform import eventually
 from tests.keyed.platform import Keyed, Person, registered
 
 
@@ -45,7 +46,13 @@ def test_a_person_registers_deploys_invites_and_lets_a_machine_deploy(
     reader = {"MAXCLOUD_API_KEY": create_key(ada, "read")}
     assert "your key has read" in machine("delete", name, "--yes", code=1, env=reader).err
     # The instances live in the organisation's own namespace: what is shown was read there.
-    seen = machine("describe", name, "-o", "json", env=reader).json["instances"]
+    # Nobody waits long for it: a first look may only wake the function.
+    seen = eventually(
+        "instances",
+        lambda: machine("describe", name, "-o", "json", env=reader).json["instances"],
+        60,
+        lambda instances: instances is not None,
+    )
     assert {each["state"] for each in seen} <= {"starting", "ready", "stopping"}
     machine("logs", name, env=reader)
 
