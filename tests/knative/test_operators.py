@@ -33,8 +33,8 @@ def operate(
     return done.stderr if err else done.stdout
 
 
-def status() -> Any:
-    return json.loads(operate("status", "-o", "json"))
+def status(code: int = 0) -> Any:
+    return json.loads(operate("status", "-o", "json", code=code))
 
 
 def test_status_shows_all_of_a_platform_that_is_well() -> None:
@@ -46,7 +46,7 @@ def test_status_shows_all_of_a_platform_that_is_well() -> None:
     for name, each in functions.items():
         assert each["revision"].startswith(name)
     kinds = {each["kind"] for each in found["parts"]}
-    assert kinds == {"Broker", "Trigger", "ApiServerSource", "PingSource", "Ingress"}
+    assert kinds == {"Broker", "Trigger", "ApiServerSource", "PingSource", "Ingress", "Deployment"}
     assert found["rows"]["dead_letter_count"] >= 0
     assert "not installed" not in found["versions"].values()
     resting = {each["name"] for each in found["at_rest"]}

@@ -221,3 +221,26 @@ def test_a_kubeconfig_that_leads_nowhere_is_one_sentence(tmp_path: Path, content
     said, hint = done.stderr.splitlines()
     assert said.startswith("Error: the kubeconfig cannot be used")
     assert hint == "Hint: check KUBECONFIG and --context"
+
+
+def test_what_every_installation_has_is_missed() -> None:
+    wanted = [
+        {"apiVersion": "networking.internal.knative.dev/v1alpha1", "kind": "Ingress"},
+        {"apiVersion": "v1", "kind": "Service"},
+        {"apiVersion": "apps/v1", "kind": "StatefulSet"},
+    ]
+    for each in wanted:
+        each["metadata"] = {"name": "api"}  # type: ignore[assignment]
+    [gone] = parts.missing(wanted, [ksvc()])
+    assert (gone["kind"], gone["name"], gone["ready"]) == ("Ingress", "api", False)
+    assert "maxcloud platform install" in gone["why_not"]
+    assert parts.missing(wanted, wanted) == []
+
+
+def test_a_deployment_is_well_when_it_is_available() -> None:
+    deployment = {"kind": "Deployment", "metadata": {"name": "distribution"}}
+    [shown] = parts.workloads([deployment])
+    assert not shown["ready"]
+    available = {"conditions": [{"type": "Available", "status": "True"}]}
+    [shown] = parts.workloads([{**deployment, "status": available}])
+    assert shown["ready"]

@@ -4,13 +4,15 @@ import json
 from typing import Any
 
 from maxcloud import __version__
-from maxcloud_cli.platform import jobs, parts
+from maxcloud_cli.platform import jobs, parts, plan
 from maxcloud_cli.platform.cluster import Cluster
 from maxcloud_cli.platform.errors import ClusterRefused, JobFailed, NotInstalled
 from maxcloud_cli.platform.parts import KNATIVE_VERSIONS, KSVC, NAMESPACES, PARTS, SYSTEM
+from maxcloud_local import manifests
 
 _DEPLOYMENT = ("apps/v1", "Deployment")
 _POD = ("v1", "Pod")
+_INSTALLED = f"{plan.LABEL}={plan.OURS}"
 
 
 def look(cluster: Cluster) -> dict[str, Any]:
@@ -31,7 +33,11 @@ def look(cluster: Cluster) -> dict[str, Any]:
     return {
         "versions": versions(cluster),
         "functions": parts.functions(ksvcs, pods),
-        "parts": parts.others(others),
+        "parts": [
+            *parts.others(others),
+            *parts.workloads(cluster.list(*_DEPLOYMENT, SYSTEM, _INSTALLED)),
+            *parts.missing(manifests.read(manifests.BASE), [*ksvcs, *others]),
+        ],
         "rows": rows,
         "rows_trouble": trouble,
         "orphans": None if rows is None else parts.orphans(managed, rows.pop("services")),

@@ -119,16 +119,31 @@ def _generation(revision: Object) -> str:
 
 
 def others(parts: Iterable[Object]) -> list[dict[str, Any]]:
-    """Return the broker, triggers, sources and route, and whether each is ready."""
+    """Return the broker, triggers, sources and routes, and whether each is ready."""
+    return [_part(each, *ready(each)) for each in parts]
+
+
+def workloads(deployments: Iterable[Object]) -> list[dict[str, Any]]:
+    """Return what runs all the time beside the database, and whether each is available."""
+    return [_part(each, *condition(each, "Available")) for each in deployments]
+
+
+def missing(wanted: Iterable[Object], there: Iterable[Object]) -> list[dict[str, Any]]:
+    """Return what every installation has and this one does not."""
+    found = {(each["kind"], each["metadata"]["name"]) for each in there}
+    kinds = {kind for _, kind in (KSVC, *PARTS)}
     return [
-        {
-            "kind": each["kind"],
-            "name": each["metadata"]["name"],
-            "ready": ready(each)[0],
-            "why_not": ready(each)[1],
-        }
-        for each in parts
+        _part(each, False, "it is not there; `maxcloud platform install` brings it back")
+        for each in wanted
+        if each["kind"] in kinds
+        and each["apiVersion"] != "v1"
+        and (each["kind"], each["metadata"]["name"]) not in found
     ]
+
+
+def _part(thing: Object, is_ready: bool, why_not: str) -> dict[str, Any]:
+    name = thing["metadata"]["name"]
+    return {"kind": thing["kind"], "name": name, "ready": is_ready, "why_not": why_not}
 
 
 def orphans(ksvcs: Iterable[Object], known: Sequence[str]) -> list[str]:
