@@ -12,7 +12,7 @@ import pytest
 
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.store.migrate import MIGRATIONS, MigrationError, load, migrate
-from tests.conftest import Postgres
+from tests.conftest import Postgres, TestDatabase
 from tests.store.support import execute
 
 MIGRATE = [sys.executable, "-m", "maxcloud.store.migrate"]
@@ -84,6 +84,18 @@ def test_a_database_that_is_newer_than_the_files_is_refused(empty: str, tmp_path
         MigrationError, match=r"^the database is at version 2, this release knows 1"
     ):
         asyncio.run(migrate(empty, tmp_path))
+
+
+def test_a_platform_that_goes_back_leaves_the_newer_schema_as_it_is(database: TestDatabase) -> None:
+    newer = len(load()) + 1
+    execute(
+        database.owner,
+        "insert into schema_migrations (version, name, checksum)"  # noqa: S608
+        f" values ({newer}, 'newer', '') returning version",
+    )
+    env = {**os.environ, "DATABASE_URL": database.owner}
+    done = subprocess.run(MIGRATE, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"left as it is: the database is at version {newer}")
 
 
 @pytest.mark.parametrize(

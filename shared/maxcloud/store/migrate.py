@@ -37,6 +37,10 @@ class MigrationError(MaxCloudError):
     """The database and the migration files contradict each other."""
 
 
+class DatabaseIsNewer(MigrationError):
+    """A newer release has migrated the database; what this one knows of it is as it should be."""
+
+
 @dataclass(frozen=True)
 class Migration:
     """One numbered file."""
@@ -68,8 +72,8 @@ def load(folder: Path = MIGRATIONS) -> list[Migration]:
 async def migrate(database_url: str, folder: Path = MIGRATIONS) -> list[Migration]:
     """Apply what is missing and return it.
 
-    Raises MigrationError when an applied migration has changed, or when the database is newer
-    than these files.
+    Raises MigrationError when an applied migration has changed, and DatabaseIsNewer when a newer
+    release has been here.
     """
     wanted = load(folder)
     applied: list[Migration] = []
@@ -128,23 +132,27 @@ async def _history(connection: psycopg.AsyncConnection) -> list[tuple[int, str, 
 
 
 def _refuse_contradictions(wanted: list[Migration], history: list[tuple[int, str, str]]) -> None:
-    if len(history) > len(wanted):
-        raise MigrationError(
-            f"the database is at version {len(history)}, this release knows {len(wanted)}: "
-            "use the release that migrated it, or a newer one"
-        )
     for migration, (version, name, checksum) in zip(wanted, history, strict=False):
         if (migration.version, migration.name, migration.checksum) != (version, name, checksum):
             raise MigrationError(
                 f"migration {version:03d}_{name} was changed after it was applied: "
                 "restore the file and put the change into a new migration"
             )
+    if len(history) > len(wanted):
+        raise DatabaseIsNewer(
+            f"the database is at version {len(history)}, this release knows {len(wanted)}: "
+            "use the release that migrated it, or a newer one"
+        )
 
 
 async def _main(env: Mapping[str, str]) -> None:
     url = database_url(env)
-    for migration in await migrate(url):
-        sys.stdout.write(f"applied {migration.version:03d}_{migration.name}\n")
+    try:
+        for migration in await migrate(url):
+            sys.stdout.write(f"applied {migration.version:03d}_{migration.name}\n")
+    except DatabaseIsNewer as error:
+        # A release works with the schema of the one after it, so that a platform can go back.
+        sys.stdout.write(f"left as it is: {error}\n")
     passwords = {"mc_api": env.get("API_PASSWORD"), "mc_worker": env.get("WORKER_PASSWORD")}
     await set_passwords(url, {role: word for role, word in passwords.items() if word})
     if env.get("DEV_MODE", "").lower() in {"true", "1"}:
