@@ -1,6 +1,7 @@
 """Taking a platform out of a cluster: what an installation has made, and nothing else."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from maxcloud_cli.platform import plan
 from maxcloud_cli.platform.cluster import MANAGER, Cluster
@@ -37,8 +38,8 @@ def uninstall(cluster: Cluster, show: Show, *, tenants: bool) -> None:
     for title, things in _groups(cluster, tenants=tenants):
         for each in things:
             cluster.delete(each["apiVersion"], each["kind"], *_name(each))
-        # A finalizer of Knative's may want what comes in the groups behind.
-        wait(lambda things=things: _first_left(cluster, things), show)  # type: ignore[misc]
+        # Knative's finalizers still need what the groups behind take away.
+        wait(partial(_first_left, cluster, things), show)
         show.reached(title)
     for each in _borrowed(cluster):
         cluster.apply(_bare(each))
