@@ -12,11 +12,12 @@ from maxcloud_cli.platform.steps import Change, Show, wait
 _OURS = f"{plan.LABEL}={plan.OURS}"
 _OF_TENANTS = "maxcloud.dev/managed=true"
 
-# Who writes goes before what is written, and rights when nobody needs them any more.
+# Who writes goes, and the right to, before what is written: what only vanishes would come back.
 _ORDER = (
     ("events", ("eventing.knative.dev/Trigger", "sources.knative.dev/*", "eventing.knative.dev/*")),
     ("routes", ("networking.internal.knative.dev/Ingress",)),
     ("functions", (plan.FUNCTION, "batch/Job", plan.DEPLOYMENT)),
+    ("rights", ("rbac.authorization.k8s.io/*",)),
 )
 
 
@@ -51,14 +52,16 @@ def _groups(cluster: Cluster, *, tenants: bool) -> list[tuple[str, list[Object]]
     left = list(cluster.labelled(_OURS))
     if not tenants:
         left = [each for each in left if not is_one_of(each, [*KEPT, "/Namespace"])]
-    found = [("tenants", _tenants(cluster))] if tenants else []
+    found = []
     for title, kinds in _ORDER:
         of_it = [each for each in left if is_one_of(each, kinds)]
         left = [each for each in left if each not in of_it]
         found.append((title, of_it))
+    if tenants:
+        found.append(("tenants", _tenants(cluster)))
     namespaces = [each for each in left if each["kind"] == "Namespace"]
     others = [each for each in left if each["kind"] != "Namespace"]
-    return [*found, ("rights and settings", others), ("the namespace", namespaces)]
+    return [*found, ("settings", others), ("the namespace", namespaces)]
 
 
 def _tenants(cluster: Cluster) -> list[Object]:
