@@ -15,7 +15,7 @@ _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 def documents() -> dict[str, Object]:
     """Return every document by its path."""
-    versions = sorted({(kind.group, kind.version) for kind in KINDS})
+    groups = [_group(name) for name in sorted({kind.group for kind in KINDS if kind.group})]
     roots = {root_of(kind): kind for kind in KINDS}
     major, minor = _KUBERNETES
     found: dict[str, Object] = {
@@ -29,7 +29,7 @@ def documents() -> dict[str, Object]:
         "/apis": {
             "kind": "APIGroupList",
             "apiVersion": "v1",
-            "groups": [_group(*version) for version in versions if version[0]],
+            "groups": groups,
         },
         "/openapi/v3": {
             "paths": {
@@ -37,7 +37,7 @@ def documents() -> dict[str, Object]:
             }
         },
     }
-    found |= {f"/apis/{group}": _group(group, version) for group, version in versions if group}
+    found |= {f"/apis/{group['name']}": group for group in groups}
     found |= {root: _resources(kind) for root, kind in roots.items()}
     found |= {f"/openapi/v3{root}": _openapi(kind) for root, kind in roots.items()}
     return found
@@ -54,14 +54,16 @@ def collection_of(kind: Kind) -> str:
     return f"{root_of(kind)}{home}/{kind.plural}"
 
 
-def _group(group: str, version: str) -> Object:
-    served = {"groupVersion": f"{group}/{version}", "version": version}
+def _group(name: str) -> Object:
+    # `v1` sorts before its betas, and is what clients are to prefer.
+    versions = sorted({kind.version for kind in KINDS if kind.group == name})
+    served = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
     return {
         "kind": "APIGroup",
         "apiVersion": "v1",
-        "name": group,
-        "versions": [served],
-        "preferredVersion": served,
+        "name": name,
+        "versions": served,
+        "preferredVersion": served[0],
     }
 
 
