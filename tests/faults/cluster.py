@@ -16,6 +16,7 @@ from tests.cluster.processes import API_SERVER, PKI
 from tests.faults.between import Between, standing_between
 from tests.faults.compare import Object
 from tests.faults.target import Target, add_variables
+from tests.journeys.platform import eventually
 
 # What every pod of a function carries, and no process of this machine.
 IN_A_POD = "KUBERNETES_SERVICE_HOST"
@@ -81,11 +82,8 @@ class Cluster:
                 yield between
 
     def postgres(self) -> list[psutil.Process]:
-        [first] = [
-            process
-            for process in psutil.process_iter(["cmdline"])
-            if "max_connections=200" in (process.info["cmdline"] or [])
-        ]
+        # Between its end and its new start there is none.
+        [first] = eventually("PostgreSQL", _first_of_postgres, self.patience, bool)
         return [first, *first.children(recursive=True)]
 
     def restart_postgres(self) -> None:
@@ -103,3 +101,11 @@ class Cluster:
             labels: dict[str, str] = json.loads(found)["spec"]["selector"]["matchLabels"]
             selector = ",".join(f"{key}={value}" for key, value in labels.items())
             kubectl("wait", "pod", "-l", selector, "--for=delete", "--timeout=120s", *in_namespace)
+
+
+def _first_of_postgres() -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "max_connections=200" in (process.info["cmdline"] or [])
+    ]

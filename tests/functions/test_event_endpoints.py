@@ -16,11 +16,19 @@ from maxcloud.events import PING
 from maxcloud.http import Api
 from maxcloud.store.database import Database
 from tests.conftest import TestDatabase, dev_config, served
+from tests.functions.sink import Sink
 from tests.store.support import execute
 
 Deliver = Callable[[dict[str, Any]], httpx.Response]
 
 DEPLOY = "dev.maxcloud.deploy-requested"
+
+# Rows whose hints were lost some time ago.
+WAITING = """
+    insert into services (org_id, name, image, port, updated_by, next_attempt_at)
+    select %s, name, 'nginx', 80, 'tests', now() - interval '1 minute'
+    from unnest(%s::text[]) as name
+"""
 
 
 def hint(type: str = DEPLOY, **changes: Any) -> dict[str, Any]:
@@ -203,6 +211,29 @@ def test_a_sweep_forgets_expired_keys_even_when_the_cluster_is_away(
     execute(database.owner, insert, DEV_ORG_ID)
     assert reconcile.post("/", **hint(PING)).is_server_error
     assert execute(database.owner, "select key from idempotency_keys") == [("1",)]
+
+
+def test_a_sweep_that_is_delivered_again_begins_where_the_broker_went_away(
+    apis: dict[str, Api],
+    database: TestDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    names = [f"shop-{number}" for number in range(5)]
+    execute(database.owner, WAITING, DEV_ORG_ID, names)
+    sink, db = Sink(), Database(database.worker)
+    told: list[list[str]] = []
+    with served(sink) as broker:
+        app = apis["reconcile"].build(dev_config(sink=broker), db)
+        with served(app, after=db.close) as url:
+            for takes in (2, len(names)):
+                sink.takes = takes
+                assert httpx.post(url, **hint(PING)).is_server_error
+                heard = [data["name"] for _, data in sink.drained()]
+                told.append(heard[:takes])
+    assert [len(heard) for heard in told] == [2, 3]
+    assert sorted(told[0] + told[1]) == names
 
 
 @pytest.mark.parametrize(

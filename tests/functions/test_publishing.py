@@ -1,7 +1,6 @@
 """What the function `services` tells the broker, and what a broker can do to it: nothing."""
 
 import json
-import queue
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,34 +11,17 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.http import Api
 from maxcloud.store.database import Database
 from tests.conftest import TestDatabase, dev_config, served
 from tests.functions.conftest import public
+from tests.functions.sink import Sink
 from tests.functions.support import SERVICES, SHOP
 
 SCHEMAS = Path(__file__).parents[2] / "eventing" / "schemas"
-
-Told = tuple[dict[str, str], dict[str, Any]]
-
-
-class Sink:
-    """A broker that keeps what it is told."""
-
-    def __init__(self, status: int = 202) -> None:
-        self.told: queue.SimpleQueue[Told] = queue.SimpleQueue()
-        self._status = status
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        self.told.put((dict(request.headers), json.loads(await request.body())))
-        await Response(status_code=self._status)(scope, receive, send)
-
 
 Start = Callable[[str], Any]
 
@@ -58,13 +40,6 @@ def start(apis: dict[str, Api], database: TestDatabase) -> Start:
     return started
 
 
-def drained(sink: Sink) -> list[Told]:
-    told = []
-    while not sink.told.empty():
-        told.append(sink.told.get())
-    return told
-
-
 def test_each_write_is_told_once_in_the_contracts_form(start: Start) -> None:
     sink = Sink()
     shop = f"{SERVICES}/shop"
@@ -78,7 +53,7 @@ def test_each_write_is_told_once_in_the_contracts_form(start: Start) -> None:
                 assert refused.is_client_error
             http.get(SERVICES)
             http.delete(f"{SERVICES}/none")
-        told = drained(sink)
+        told = sink.drained()
     types = [headers["ce-type"] for headers, _ in told]
     assert types == [
         "dev.maxcloud.deploy-requested",
@@ -117,17 +92,17 @@ def test_no_event_carries_what_a_tenant_configured(start: Start) -> None:
         with start(broker) as http:
             secret = {"image": "registry.example/s3cret", "env_vars": {"TOKEN": "s3cret"}}
             assert http.post(SERVICES, json=SHOP | secret).status_code == 201
-        [(headers, data)] = drained(sink)
+        [(headers, data)] = sink.drained()
     assert "s3cret" not in json.dumps([headers, data])
 
 
 def test_a_broker_that_fails_changes_no_answer(start: Start) -> None:
-    sink = Sink(status=500)
+    sink = Sink(takes=0)
     with served(sink) as broker:
         with start(broker) as http:
             assert http.post(SERVICES, json=SHOP).status_code == 201
             assert http.delete(f"{SERVICES}/shop").status_code == 204
-        assert len(drained(sink)) == 2
+        assert len(sink.drained()) == 2
 
 
 @pytest.mark.parametrize("kind", ["absent", "silent"])

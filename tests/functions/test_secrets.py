@@ -19,8 +19,8 @@ from maxcloud import registry
 from maxcloud_local import kinds
 from tests.conftest import FUNCTIONS, TestDatabase, function_of, served
 from tests.functions.people import AUTH, SECRET
+from tests.functions.sink import Sink
 from tests.functions.support import SERVICES, SHOP
-from tests.functions.test_publishing import Sink
 from tests.functions.test_runtime import RUNTIME, environment, wait_for
 from tests.local.apiserver import ApiServer, api_in_the_background
 from tests.ports import free_port

@@ -36,9 +36,18 @@ async def sweep(call: Call) -> None:
 
 
 async def repeat_hints(call: Call) -> None:
-    """Say again what rows have been waiting for too long."""
-    for row in await rows.claim_unconverged_across_tenants(call.db, SWEEP_ROWS):
-        await announce(call, row.hint(), going=row.status == ServiceStatus.DELETING)
+    """Say again what rows have been waiting for too long.
+
+    Raises TemporaryError when the broker goes away meanwhile: the sweep that is delivered again
+    begins where this one ended.
+    """
+    waiting = await rows.claim_unconverged_across_tenants(call.db, SWEEP_ROWS)
+    for said, row in enumerate(waiting):
+        try:
+            await announce(call, row.hint(), going=row.status == ServiceStatus.DELETING)
+        except TemporaryError:
+            await rows.give_back_across_tenants(call.db, waiting[said:])
+            raise
 
 
 async def compare_with_cluster(call: Call) -> None:

@@ -174,6 +174,13 @@ async def claim_unconverged_across_tenants(db: Database, most: int) -> list[Serv
         return await cursor.fetchall()
 
 
+async def give_back_across_tenants(db: Database, claimed: list[ServiceRow]) -> None:
+    """Let rows be due again whose hint nobody took."""
+    async with db.across_tenants() as connection:
+        ids = [row.id for row in claimed]
+        await connection.execute(_SQL["give_back_across_tenants"], {"ids": ids})
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What the cluster should hold of one service, for the sweep's comparison."""

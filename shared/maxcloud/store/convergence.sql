@@ -119,6 +119,10 @@ where id in (
 )
 returning *
 
+-- give_back_across_tenants --
+update services set attempts = greatest(attempts - 1, 0), next_attempt_at = now()
+where id = any(%(ids)s) and status in ('pending', 'deleting')
+
 -- waiting_across_tenants --
 select id, org_id, name, status, reason, message, attempts, updated_at
 from services
