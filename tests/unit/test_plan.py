@@ -253,13 +253,18 @@ def test_a_function_that_has_failed_says_why_and_what_serves() -> None:
     assert (state.why_not, state.serves) == ("no such image", "services-00001")
 
 
-def test_a_job_is_run_again_for_another_image() -> None:
-    wanted = of_kind("Job")["migrate"]
+def test_a_job_is_run_again_for_another_image_and_for_other_settings() -> None:
+    marked = plan.marked(SHIPPED, makes_namespace=True)
+    wanted = of_kind("Job", marked)["migrate"]
     done = {**wanted, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}
     failed = {**wanted, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}
     [other] = of_kind("Job", plan.shipped("example.eu", "other@sha256:1", {})).values()
     assert upness.is_the_same_job(done, wanted)
     assert not upness.is_the_same_job(done, other)
+    dev = plan.marked(
+        plan.shipped("example.eu", IMAGE, {"LOG_LEVEL": "debug"}), makes_namespace=True
+    )
+    assert not upness.is_the_same_job(done, of_kind("Job", dev)["migrate"])
     assert not upness.is_the_same_job(failed, wanted)
     assert upness.of(done, wanted).is_up
     assert upness.of(failed, wanted).is_final

@@ -16,9 +16,9 @@ SETTINGS = "platform"
 
 KNATIVE = "knative-serving"
 
-_STAMP = "maxcloud.dev/settings"
+STAMP = "maxcloud.dev/settings"
 
-FUNCTION, DEPLOYMENT = "serving.knative.dev/Service", "apps/Deployment"
+FUNCTION, JOB, DEPLOYMENT = "serving.knative.dev/Service", "batch/Job", "apps/Deployment"
 
 # By name of the route, the host under the domain that it answers at.
 _HOSTS = {"api": "api", "distribution": "registry"}
@@ -40,7 +40,7 @@ class Phase:
 # A Trigger comes last: one that is there before its subscriber is looked at by backoff alone.
 _LATER = (
     ("database", ("apps/StatefulSet",)),
-    ("schema", ("batch/Job",)),
+    ("schema", (JOB,)),
     ("registry", (DEPLOYMENT,)),
     ("functions", (FUNCTION,)),
     ("routes", ("networking.internal.knative.dev/Ingress",)),
@@ -80,10 +80,11 @@ def shipped(domain: str, image: str, settings: Mapping[str, str]) -> list[Object
 
 
 def marked(objects: Iterable[Object], *, makes_namespace: bool) -> list[Object]:
-    """Return the objects with an installation's label, and functions with their settings' mark.
+    """Return the objects with an installation's label, and with their settings' mark.
 
     Knative's own, and a namespace that was there before (`makes_namespace` is false), get no label:
-    they outlive it. The mark makes another setting another revision, which is tried as such.
+    they outlive it. The mark makes another setting another revision, which is tried as such, and
+    another migration's Job: what that seeds depends on them.
     """
     listed = list(objects)
     stamp = _stamp(settings_of(listed))
@@ -179,11 +180,11 @@ def _stamp(settings: Mapping[str, str]) -> str:
 
 
 def _stamped(thing: Object, stamp: str) -> Object:
-    if not is_one_of(thing, [FUNCTION]):
+    if not is_one_of(thing, [FUNCTION, JOB]):
         return thing
     template = thing["spec"]["template"]
     metadata = template.get("metadata", {})
-    annotations = {**metadata.get("annotations", {}), _STAMP: stamp}
+    annotations = {**metadata.get("annotations", {}), STAMP: stamp}
     template = {**template, "metadata": {**metadata, "annotations": annotations}}
     return {**thing, "spec": {**thing["spec"], "template": template}}
 

@@ -16,7 +16,7 @@ _OF_TENANTS = "maxcloud.dev/managed=true"
 _ORDER = (
     ("events", ("eventing.knative.dev/Trigger", "sources.knative.dev/*", "eventing.knative.dev/*")),
     ("routes", ("networking.internal.knative.dev/Ingress",)),
-    ("functions", (plan.FUNCTION, "batch/Job", plan.DEPLOYMENT)),
+    ("functions", (plan.FUNCTION, plan.JOB, plan.DEPLOYMENT)),
     ("rights", ("rbac.authorization.k8s.io/*",)),
 )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from maxcloud_cli.platform import parts
 from maxcloud_cli.platform.parts import Object, is_one_of
+from maxcloud_cli.platform.plan import JOB, STAMP
 
 _WORKLOADS = ("apps/StatefulSet", "apps/Deployment")
 _READY = (
@@ -37,7 +38,7 @@ def of(live: Object | None, wanted: Object) -> State:
         return State(is_up=False)
     if is_one_of(wanted, _WORKLOADS):
         return State(is_up=_has_all_pods(live))
-    if is_one_of(wanted, ["batch/Job"]):
+    if is_one_of(wanted, [JOB]):
         is_final, _ = parts.condition(live, "Failed")
         return State(
             is_up=parts.condition(live, "Complete")[0],
@@ -51,12 +52,14 @@ def of(live: Object | None, wanted: Object) -> State:
 
 
 def is_the_same_job(live: Object, wanted: Object) -> bool:
-    """Tell whether a job has been done that does what this one would: with the same image."""
+    """Tell whether a job has been done that does what this one would: same image and settings."""
 
-    def image(job: Object) -> Any:
-        return job["spec"]["template"]["spec"]["containers"][0]["image"]
+    def told(job: Object) -> Any:
+        template = job["spec"]["template"]
+        mark = template.get("metadata", {}).get("annotations", {}).get(STAMP)
+        return template["spec"]["containers"][0]["image"], mark
 
-    return parts.condition(live, "Complete")[0] and image(live) == image(wanted)
+    return parts.condition(live, "Complete")[0] and told(live) == told(wanted)
 
 
 def _of_conditions(live: Object) -> State:
