@@ -124,7 +124,7 @@ def test_a_version_that_does_not_start_leaves_the_one_before_serving(
     [before] = [each for each in status()["functions"] if each["name"] == "services"]
     with asked("/api/v1/services", "localhost", 5) as answers:
         said = install(change=never_ready, code=1)
-    assert "Service services failed: " in said
+    assert "Service services failed: user-container ended with exit code 3" in said
     assert f"{before['revision']} still serves" in said
     print(said.splitlines()[-2], dict(answers))
     assert {*answers} == {"200"}

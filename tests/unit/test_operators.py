@@ -244,3 +244,31 @@ def test_a_deployment_is_well_when_it_is_available() -> None:
     available = {"conditions": [{"type": "Available", "status": "True"}]}
     [shown] = parts.workloads([{**deployment, "status": available}])
     assert shown["ready"]
+
+
+def container(**status: Any) -> list[dict[str, Any]]:
+    return [{"status": {"containerStatuses": [{"name": "user-container", **status}]}}]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"ready": True, "state": {"running": {}}}, ""),
+        ({"state": {"waiting": {"reason": "ContainerCreating"}}}, ""),
+        (
+            {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
+            "user-container: no such image",
+        ),
+        (
+            {
+                "restartCount": 2,
+                "state": {"running": {}},
+                "lastState": {"terminated": {"exitCode": 3}},
+            },
+            "user-container ended with exit code 3 again and again",
+        ),
+        ({"restartCount": 1, "lastState": {"terminated": {"exitCode": 3}}}, ""),
+    ],
+)
+def test_why_a_revision_does_not_start(status: dict[str, Any], said: str) -> None:
+    assert parts.trouble(container(**status)) == said

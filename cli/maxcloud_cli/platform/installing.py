@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from maxcloud_cli.platform import jobs, plan, secrets, upness
+from maxcloud_cli.platform import jobs, parts, plan, secrets, upness
 from maxcloud_cli.platform.cluster import Cluster
 from maxcloud_cli.platform.errors import JobFailed
 from maxcloud_cli.platform.parts import SYSTEM, Object, is_one_of
@@ -62,7 +63,7 @@ def install(cluster: Cluster, wanted: Sequence[Object], show: Show) -> None:
     """
     for phase in plan.phases(wanted):
         for each in phase.objects:
-            if is_one_of(each, ["batch/Job"]):
+            if is_one_of(each, [plan.JOB]):
                 _run(cluster, each, show)
             else:
                 cluster.apply(each)
@@ -80,7 +81,7 @@ def _what(cluster: Cluster, wanted: Object, has_namespace: bool) -> str:
     live = _live(cluster, wanted)
     if live is None:
         return "create"
-    if is_one_of(wanted, ["batch/Job"]):
+    if is_one_of(wanted, [plan.JOB]):
         return "same" if upness.is_the_same_job(live, wanted) else "create"
     return "same" if _seen(cluster.apply(wanted, dry_run=True)) == _seen(live) else "change"
 
@@ -134,7 +135,7 @@ def _follow(cluster: Cluster, phase: plan.Phase, show: Show) -> None:
     def still() -> str:
         waiting = []
         for each in phase.objects:
-            state = upness.of(_live(cluster, each), each)
+            state = _state(cluster, each)
             name = f"{each['kind']} {each['metadata']['name']}"
             if state.has_failed:
                 since = failing_since.setdefault(name, time.monotonic())
@@ -149,8 +150,20 @@ def _follow(cluster: Cluster, phase: plan.Phase, show: Show) -> None:
     wait(still, show)
 
 
+def _state(cluster: Cluster, wanted: Object) -> upness.State:
+    live = _live(cluster, wanted)
+    state = upness.of(live, wanted)
+    if state.is_up or live is None or not is_one_of(wanted, [plan.FUNCTION]):
+        return state
+    newest = live.get("status", {}).get("latestCreatedRevisionName", "")
+    pods = cluster.list("v1", "Pod", SYSTEM, f"serving.knative.dev/revision={newest}")
+    if why_not := parts.trouble(pods):
+        return replace(state, has_failed=True, why_not=why_not)
+    return state
+
+
 def _why(cluster: Cluster, thing: Object, state: upness.State) -> str:
-    if is_one_of(thing, ["batch/Job"]):
+    if is_one_of(thing, [plan.JOB]):
         lines = jobs.log(cluster, thing["metadata"]["name"]).strip().splitlines()
         return lines[-1] if lines else state.why_not
     return f"{state.why_not}; {state.serves} still serves" if state.serves else state.why_not

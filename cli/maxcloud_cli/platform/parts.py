@@ -50,6 +50,9 @@ WHY = {
     "pingsource-mt-adapter": "the timer of the sweep",
 }
 
+# What a container waits for that is about to start; the last one's reason is told by its end.
+_ON_THE_WAY = {"ContainerCreating", "PodInitializing", "CrashLoopBackOff"}
+
 _REVISION_OF = "serving.knative.dev/revision"
 _SERVICE_OF = "serving.knative.dev/service"
 
@@ -101,6 +104,24 @@ def serving(ksvc: Object) -> str:
     targets = ksvc.get("status", {}).get("traffic", [])
     most: Object = max(targets, key=lambda target: target.get("percent") or 0, default={})
     return str(most.get("revisionName", ""))
+
+
+def trouble(pods: Iterable[Object]) -> str:
+    """Return why the pods of a revision do not start, in Kubernetes' words; nothing when they may.
+
+    Knative itself says nothing of it for ten minutes.
+    """
+    for pod in pods:
+        for each in pod.get("status", {}).get("containerStatuses", []):
+            waiting = each.get("state", {}).get("waiting", {})
+            ended = each.get("lastState", {}).get("terminated", {})
+            if each.get("restartCount", 0) > 1 and not each.get("ready") and ended:
+                return (
+                    f"{each['name']} ended with exit code {ended.get('exitCode')} again and again"
+                )
+            if waiting.get("reason", "ContainerCreating") not in _ON_THE_WAY:
+                return f"{each['name']}: {waiting.get('message') or waiting['reason']}"
+    return ""
 
 
 def one_before(ksvc: Object, revisions: Iterable[Object]) -> str | None:
