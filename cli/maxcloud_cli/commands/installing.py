@@ -97,8 +97,8 @@ def uninstall(
 ) -> None:
     """Take the platform out of a cluster: what an installation made, and nothing else.
 
-    Services of tenants go on serving, and the database with its Secrets stays for a later
-    installation, unless --tenants is given.
+    Services of tenants go on serving, and the database, the Secrets and Knative's settings stay for
+    a later installation, unless --tenants is given.
     """
     if not (yes or dry_run) and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise typer.BadParameter(

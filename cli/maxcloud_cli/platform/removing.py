@@ -26,7 +26,10 @@ def uninstalling(cluster: Cluster, *, tenants: bool) -> list[Change]:
     deleted = [each for group in _groups(cluster, tenants=tenants) for each in group[1]]
     return [
         *(Change("delete", each["kind"], _place(each)) for each in deleted),
-        *(Change("give back", each["kind"], _place(each)) for each in _borrowed(cluster)),
+        *(
+            Change("give back", each["kind"], _place(each))
+            for each in _borrowed(cluster, tenants=tenants)
+        ),
     ]
 
 
@@ -34,7 +37,7 @@ def uninstall(cluster: Cluster, show: Show, *, tenants: bool) -> None:
     """Take away what an installation has made, and with `tenants` all that is theirs.
 
     Without it the database, its volume and the Secrets stay, and with them the namespace: a later
-    installation goes on from there.
+    installation goes on from there. So do the settings of Knative that tenants' hosts are made of.
     """
     for title, things in _groups(cluster, tenants=tenants):
         for each in things:
@@ -42,9 +45,9 @@ def uninstall(cluster: Cluster, show: Show, *, tenants: bool) -> None:
         # Knative's finalizers still need what the groups behind take away.
         wait(partial(_first_left, cluster, things), show)
         show.reached(title)
-    for each in _borrowed(cluster):
+    for each in _borrowed(cluster, tenants=tenants):
         cluster.apply(_bare(each))
-    show.reached("settings of others given back")
+    show.reached("what was others'")
 
 
 def _groups(cluster: Cluster, *, tenants: bool) -> list[tuple[str, list[Object]]]:
@@ -73,8 +76,10 @@ def _tenants(cluster: Cluster) -> list[Object]:
     return [*elsewhere, *namespaces]
 
 
-def _borrowed(cluster: Cluster) -> Sequence[Object]:
-    """Return what was there before an installation and has fields that one has set."""
+def _borrowed(cluster: Cluster, *, tenants: bool) -> Sequence[Object]:
+    """Return what was there before an installation and has fields that nobody needs any more."""
+    if not tenants:
+        return []
     found = [*cluster.list("v1", "ConfigMap", plan.KNATIVE)]
     namespace = cluster.get(*NAMESPACE, SYSTEM)
     if namespace is not None and not made_namespace(cluster):
