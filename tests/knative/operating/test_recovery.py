@@ -11,8 +11,8 @@ import yaml
 from tests.cluster.environment import kubectl
 from tests.cluster.install import environment, manifests
 from tests.journeys.platform import Platform, eventually
+from tests.knative.operating.test_upgrade import installed_image
 from tests.knative.test_operators import operate, status
-from tests.knative.test_upgrade import installed_image
 
 # Where each part's pods are.
 DYING = {
