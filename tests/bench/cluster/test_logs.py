@@ -26,7 +26,8 @@ def test_logs(platform: Platform, image: str, show: Callable[[Section], None]) -
     platform.maxcloud("deploy", image, "--name", NAME, "--min", "1")
     try:
         selected = ["-n", "default", "-l", f"serving.knative.dev/service={NAME}"]
-        url = f"{platform.backend.api_url}/api/v1/logs/{NAME}?follow=true&tail=1"
+        id = platform.api("GET", f"/api/v1/services/{NAME}").json()["id"]
+        url = f"{platform.backend.api_url}/api/v1/logs/{id}?follow=true&tail=1"
         maxcloud = [str(MAXCLOUD), "--api-url", platform.backend.api_url]
         followers = {
             OURS: [*maxcloud, "logs", NAME, "--follow", "--tail", "1"],
