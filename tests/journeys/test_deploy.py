@@ -82,7 +82,8 @@ def test_a_deleted_service_leaves_nothing(platform: Platform, name: str, web: st
     assert f"deleted {name}" in platform.maxcloud("delete", name, "--yes").out
     assert platform.api("GET", f"/api/v1/services/{name}").status_code == 404
     assert name not in platform.maxcloud("list").out
-    assert platform.get(url).status_code == 404
+    # The gateway hears of it when Kubernetes has cleaned up after the service.
+    eventually("the route", lambda: platform.get(url).status_code, 60, lambda code: code == 404)
     eventually("objects", lambda: platform.backend.left_behind(name), 90, lambda left: left == [])
 
     # The name is still this organisation's, and revisions go on counting.
