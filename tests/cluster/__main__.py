@@ -33,13 +33,18 @@ def up() -> None:
 def install_platform() -> None:
     """Put the platform on the cluster that runs, and an image to try it with into its registry."""
     install(Steps())
-    with tempfile.TemporaryDirectory() as folder:
-        archive = sample.web(Path(folder) / "hello.tar", page="Hello from max-cloud\n")
-        push_image(archive, f"{REGISTRY}/hello:latest")
+    push_sample()
     print(f"The API answers at {GATEWAY}. Try:")
     print(f"  .venv/bin/maxcloud deploy {REGISTRY}/hello --name hello")
     print(f"  curl http://hello.localhost:{GATEWAY_PORT}")
     print("  .venv/bin/maxcloud describe hello")
+
+
+def push_sample() -> None:
+    """Put an image into the cluster's registry that answers at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = sample.web(Path(folder) / "hello.tar", page="Hello from max-cloud\n")
+        push_image(archive, f"{REGISTRY}/hello:latest")
 
 
 def test() -> None:
@@ -56,6 +61,7 @@ def test() -> None:
         boot.up(steps)
     try:
         install(steps)
+        push_sample()
         memory = node.memory()
         command = [sys.executable, "-m", "pytest", "--platform=cluster", "--durations=10"]
         for title, tests in SESSIONS.items():
