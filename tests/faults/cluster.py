@@ -82,8 +82,10 @@ class Cluster:
                 yield between
 
     def postgres(self) -> list[psutil.Process]:
-        # Between its end and its new start there is none.
-        [first] = eventually("PostgreSQL", _first_of_postgres, self.patience, bool)
+        # Between its end and its new start there is none, and a new child is like it for a moment.
+        [first] = eventually(
+            "PostgreSQL", _first_of_postgres, self.patience, lambda found: len(found) == 1
+        )
         return [first, *first.children(recursive=True)]
 
     def restart_postgres(self) -> None:
