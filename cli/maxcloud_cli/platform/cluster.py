@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import urllib3.exceptions
@@ -12,8 +13,7 @@ from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
 
 from maxcloud_cli.platform.errors import ClusterRefused, NoCluster
-
-Object = dict[str, Any]
+from maxcloud_cli.platform.parts import Object
 
 # Bounds one call; an API server that is there answers much sooner.
 CALL_SECONDS = 30
@@ -46,20 +46,19 @@ class Cluster:
     def read(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """Return what a path of the API answers; raises LookupError when there is nothing."""
         parameters = list((query or {}).items())
-        try:
-            answer = self._client.request(
-                "get",
-                path,
-                query_params=parameters,
-                serialize=False,
-                _request_timeout=CALL_SECONDS,
-            )
-        except DynamicApiError as error:
-            if error.status == _NOT_FOUND:
-                raise LookupError(path) from error
-            raise ClusterRefused(_message(error)) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise NoCluster(f"the cluster does not answer: {_first_line(error)}") from error
+        with _answering():
+            try:
+                answer = self._client.request(
+                    "get",
+                    path,
+                    query_params=parameters,
+                    serialize=False,
+                    _request_timeout=CALL_SECONDS,
+                )
+            except DynamicApiError as error:
+                if error.status == _NOT_FOUND:
+                    raise LookupError(path) from error
+                raise ClusterRefused(_message(error)) from error
         return str(answer.data.decode())
 
     def knows(self, api_version: str, kind: str) -> bool:
@@ -88,8 +87,7 @@ class Cluster:
         """Return what carries the labels, of whatever kind, and belongs to no other object."""
         found = []
         for version, resource in self._listable():
-            prefix = "api" if version == "v1" else "apis"
-            path = f"/{prefix}/{version}/{resource['name']}"
+            path = f"{_path(version)}/{resource['name']}"
             for each in json.loads(self.read(path, {"labelSelector": labels}))["items"]:
                 if not each["metadata"].get("ownerReferences"):
                     # A list says once what each in it is.
@@ -156,21 +154,19 @@ class Cluster:
                         yield version, each
 
     def _resources_of(self, version: str) -> Sequence[Object]:
-        prefix = "api" if version == "v1" else "apis"
         try:
-            found = json.loads(self.read(f"/{prefix}/{version}"))["resources"]
+            found = json.loads(self.read(_path(version)))["resources"]
         except (LookupError, ClusterRefused):
             # Served by somebody else, who is away, as a metrics server may be.
             return []
         return [each for each in found if "/" not in each["name"]]
 
     def _resource(self, api_version: str, kind: str) -> Any:
-        try:
-            return self._client.resources.get(api_version=api_version, kind=kind)
-        except ResourceNotFoundError:
-            return None
-        except urllib3.exceptions.HTTPError as error:
-            raise NoCluster(f"the cluster does not answer: {_first_line(error)}") from error
+        with _answering():
+            try:
+                return self._client.resources.get(api_version=api_version, kind=kind)
+            except ResourceNotFoundError:
+                return None
 
     def _must_know(self, wanted: Object) -> Any:
         resource = self._resource(wanted["apiVersion"], wanted["kind"])
@@ -179,15 +175,27 @@ class Cluster:
         return resource
 
     def _call(self, call: Any, **arguments: Any) -> Object | None:
-        try:
-            answer: Object = call(**arguments, _request_timeout=CALL_SECONDS).to_dict()
-        except DynamicApiError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise ClusterRefused(_message(error)) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise NoCluster(f"the cluster does not answer: {_first_line(error)}") from error
+        with _answering():
+            try:
+                answer: Object = call(**arguments, _request_timeout=CALL_SECONDS).to_dict()
+            except DynamicApiError as error:
+                if error.status == _NOT_FOUND:
+                    return None
+                raise ClusterRefused(_message(error)) from error
         return answer
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raise NoCluster for what is no answer at all."""
+    try:
+        yield
+    except urllib3.exceptions.HTTPError as error:
+        raise NoCluster(f"the cluster does not answer: {_first_line(error)}") from error
+
+
+def _path(version: str) -> str:
+    return f"/api/{version}" if version == "v1" else f"/apis/{version}"
 
 
 def _in(namespace: str) -> dict[str, str]:

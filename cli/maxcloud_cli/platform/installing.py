@@ -10,7 +10,6 @@ from maxcloud_cli.platform.errors import JobFailed
 from maxcloud_cli.platform.parts import SYSTEM, Object, is_one_of
 from maxcloud_cli.platform.steps import Change, Show, wait
 
-JOB = ("batch/v1", "Job")
 NAMESPACE = ("v1", "Namespace")
 
 # How long something may say of itself that it failed until nobody waits for it any more. An image
@@ -119,12 +118,12 @@ def _place(thing: Object) -> tuple[str, str, str, str]:
 def _run(cluster: Cluster, wanted: Object, show: Show) -> None:
     """Run a job anew, unless the last one did the same; a job cannot be changed."""
     name = wanted["metadata"]["name"]
-    live = cluster.get(*JOB, name, SYSTEM)
+    live = cluster.get(*jobs.JOB, name, SYSTEM)
     if live is not None and upness.is_the_same_job(live, wanted):
         return
     if live is not None:
-        cluster.delete(*JOB, name, SYSTEM)
-        wait(lambda: "the old job" if cluster.get(*JOB, name, SYSTEM) else "", show)
+        cluster.delete(*jobs.JOB, name, SYSTEM)
+        wait(lambda: "the old job" if cluster.get(*jobs.JOB, name, SYSTEM) else "", show)
     cluster.apply(wanted)
 
 
