@@ -22,7 +22,7 @@ import pytest
 from maxcloud.client import Client
 from tests.journeys import images
 from tests.journeys.platform import Platform, eventually
-from tests.journeys.proxy import cutting_proxy
+from tests.relay import Relay, to
 
 # Knative lets instances of an old revision go after its window (60 s), and they drain.
 TO_ZERO_SECONDS = 180
@@ -113,7 +113,7 @@ def test_a_broken_connection_is_resumed(platform: Platform, name: str, counting:
     counted, ended = Counted(), threading.Event()
     port = urlsplit(platform.backend.api_url).port
     assert port is not None
-    with cutting_proxy(port) as proxy, Client(proxy.url) as client:
+    with Relay(to(port)) as proxy, Client(proxy.url) as client:
         entries = client.stream_logs(name, follow=True, tail=10_000)
 
         def until_ended() -> Iterator[dict[str, Any]]:

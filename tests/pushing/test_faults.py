@@ -16,7 +16,7 @@ from maxcloud.pushing.registry import Registry
 from maxcloud.pushing.sources import read
 from tests.distribution import Distribution, distribution
 from tests.pushing import made
-from tests.pushing.cutting import cutter
+from tests.pushing.cutting import Cutter
 
 MB = 10**6
 SIZE = 50 * MB
@@ -42,7 +42,7 @@ def test_an_upload_goes_on_after_a_cut(registry: Distribution, blob: Content, pe
     repository, digest = anew(), digest_of_content(blob)
     sent: list[int] = []
     with (
-        cutter(registry.port, [SIZE * percent // 100]) as proxy,
+        Cutter(registry.port, [SIZE * percent // 100]) as proxy,
         Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
     ):
         target.upload(repository, digest, blob, sent.append)
@@ -58,7 +58,7 @@ def test_many_cuts_are_no_failure_while_it_gets_on(registry: Distribution, blob:
     repository, digest = anew(), digest_of_content(blob)
     cuts = [SIZE * number // 12 for number in range(1, 12)]
     with (
-        cutter(registry.port, cuts) as proxy,
+        Cutter(registry.port, cuts) as proxy,
         Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
     ):
         target.upload(repository, digest, blob, lambda _: None)
@@ -75,7 +75,7 @@ def test_a_registry_that_is_started_anew(tmp_path: Path, blob: Content) -> None:
             own.start()
 
         with (
-            cutter(own.port, [SIZE // 2], restart) as proxy,
+            Cutter(own.port, [SIZE // 2], restart) as proxy,
             Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
         ):
             target.upload(repository, digest, blob, lambda _: None)
@@ -89,7 +89,7 @@ def test_a_registry_that_stays_away(
     monkeypatch.setattr(connection, "PAUSES", (0.01, 0.01))
     with distribution(tmp_path) as own:
         with (
-            cutter(own.port, [SIZE // 2], own.stop) as proxy,
+            Cutter(own.port, [SIZE // 2], own.stop) as proxy,
             Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
             pytest.raises(RegistryUnreachable, match="does not answer"),
         ):

@@ -22,9 +22,9 @@ from tests.functions.logs.instances import (
     messages,
     serving,
 )
-from tests.journeys.proxy import cutting_proxy
 from tests.local.apiserver import ApiServer
 from tests.ports import free_port
+from tests.relay import Relay, to
 from tests.store.support import deleting
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +120,7 @@ async def test_a_broken_way_to_the_cluster_loses_nothing(
 ) -> None:
     port = int(kubernetes.url.rpartition(":")[2])
     names = [instances.start(letter * 5) for letter in "ab"]
-    with cutting_proxy(port) as proxy:
+    with Relay(to(port)) as proxy:
         way = kubeconfig_with_port(kubernetes.folder, int(proxy.url.rpartition(":")[2]))
         monkeypatch.setenv("KUBECONFIG", str(way))
         app = apis["logs"].build(dev_config(), db)
