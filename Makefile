@@ -42,9 +42,15 @@ lint-deploy: ## Check shell scripts and workflows; needs shellcheck and Go
 	shellcheck .ci/run deploy/roll-out deploy/build-image deploy/laptop/up deploy/hetzner/maxcloud_hetzner/start-k3s.sh
 	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -shellcheck shellcheck
 
-audit: ## Look for known weaknesses in the packages of the images; needs pipx
-	pipx run --spec pip-audit==2.10.1 pip-audit --require-hashes --disable-pip -r requirements/functions.txt
-	pipx run --spec pip-audit==2.10.1 pip-audit --require-hashes --disable-pip -r requirements/cli.txt
+audit: $(VENV)/audit/bin/pip-audit ## Look for known weaknesses in the packages of the images
+	@# Strictly: else it finds no weakness in what it could not ask about.
+	@$< --strict --require-hashes --disable-pip --progress-spinner off \
+	  -r requirements/functions.txt -r requirements/cli.txt || { \
+	    echo "Error: a package has a known weakness, or, where it 'could not be audited', PyPI's advisories are out of reach from here" >&2; exit 1; }
+
+$(VENV)/audit/bin/pip-audit:
+	@$(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 
 format: $(VENV)/ready ## Format the code
 	$(VENV)/bin/ruff check --fix
