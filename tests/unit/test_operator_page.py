@@ -58,6 +58,8 @@ def test_every_variable_of_the_commands_is_there() -> None:
         re.findall(r'_required\(env, "(\w+)"', code)
     )
     used |= set(re.findall(r'env\.get\("(\w+)"', code)) | set(manifests.VARIABLES)
+    roll_out = (ROOT / "deploy" / "roll-out").read_text(encoding="utf-8")
+    used |= set(re.findall(r"\$\{(\w+):-", roll_out))
     theirs = {
         "HCLOUD_ENDPOINT",
         "IMAGE_NAME",

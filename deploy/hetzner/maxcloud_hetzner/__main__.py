@@ -80,8 +80,7 @@ def up(
 ) -> None:
     """Make a cluster, or mend one; a second time changes nothing.
 
-    Example:
-      HETZNER_API_TOKEN=… python -m maxcloud_hetzner up --operator 203.0.113.7
+    Such as `python -m maxcloud_hetzner up --operator 203.0.113.7`, with HETZNER_API_TOKEN set.
     """
     settings = Settings(
         name, location, control_plane_type, worker_type, workers, tuple(operator or ())
@@ -135,8 +134,7 @@ def components() -> None:
 def manifests() -> None:
     """Print the platform's manifests with DNS_ZONE and MAXCLOUD_IMAGE in them.
 
-    Example:
-      python -m maxcloud_hetzner manifests | maxcloud platform install --manifests -
+    They are for `maxcloud platform install --manifests -`, or for deploy/roll-out.
     """
     sys.stdout.write(parts.platform(Kubectl(), os.environ))
 
