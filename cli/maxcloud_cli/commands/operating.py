@@ -93,9 +93,7 @@ def rollback(
     from maxcloud_cli.progress import Progress, Step
 
     with Progress(f"Taking {function} back", quiet=settings.quiet) as progress:
-        before, now = mend.rollback(
-            cluster, function, to, lambda revision: progress.show([], revision)
-        )
+        before, now = mend.rollback(cluster, function, to, lambda what: progress.show([], what))
         progress.show([Step(f"{now} serves", f"instead of {before}")])
     output.result(now)
 

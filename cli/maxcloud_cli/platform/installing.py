@@ -123,7 +123,7 @@ def _run(cluster: Cluster, wanted: Object, show: Show) -> None:
         return
     if live is not None:
         cluster.delete(*jobs.JOB, name, SYSTEM)
-        wait(lambda: "the old job" if cluster.get(*jobs.JOB, name, SYSTEM) else "", show)
+        wait(lambda: "the old job" if cluster.get(*jobs.JOB, name, SYSTEM) else "", show.waiting)
     cluster.apply(wanted)
 
 
@@ -146,7 +146,7 @@ def _follow(cluster: Cluster, phase: plan.Phase, show: Show) -> None:
                 waiting.append(name)
         return ", ".join(waiting)
 
-    wait(still, show)
+    wait(still, show.waiting)
 
 
 def _state(cluster: Cluster, wanted: Object) -> upness.State:

@@ -1,17 +1,16 @@
 """Asking the platform's database through a Job in the cluster: `python -m maxcloud.upkeep`."""
 
 import json
-import time
 from typing import Any
 
 from maxcloud_cli.platform.cluster import Cluster
 from maxcloud_cli.platform.errors import ClusterRefused, JobFailed
 from maxcloud_cli.platform.parts import KSVC, SYSTEM, Object
+from maxcloud_cli.platform.steps import wait
 
 JOB, POD = ("batch/v1", "Job"), ("v1", "Pod")
 
 WAIT_SECONDS = 90
-PAUSE = 0.3
 
 # The function whose image and database role the Job has.
 _AS = "reconcile"
@@ -89,16 +88,13 @@ def log(cluster: Cluster, name: str) -> str:
 
 
 def _wait(cluster: Cluster, name: str) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end:
-        found = cluster.get(*JOB, name, SYSTEM) or {}
-        status = found.get("status", {})
-        if status.get("succeeded"):
-            return
+    def still() -> str:
+        status = (cluster.get(*JOB, name, SYSTEM) or {}).get("status", {})
         if status.get("failed"):
             raise JobFailed(log(cluster, name).strip() or "it ended without a word")
-        time.sleep(PAUSE)
-    raise JobFailed(f"it did not end within {WAIT_SECONDS} s")
+        return "" if status.get("succeeded") else f"the job {name}"
+
+    wait(still, seconds=WAIT_SECONDS)
 
 
 def _answer(cluster: Cluster, name: str) -> dict[str, Any]:

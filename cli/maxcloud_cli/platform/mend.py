@@ -1,15 +1,14 @@
 """Taking a function of the platform back, when the API itself may be what is broken."""
 
-import time
 from collections.abc import Callable
 
 from maxcloud_cli.platform import parts
 from maxcloud_cli.platform.cluster import Cluster
-from maxcloud_cli.platform.errors import JobFailed, NothingToServe, NotInstalled
+from maxcloud_cli.platform.errors import NothingToServe, NotInstalled
 from maxcloud_cli.platform.parts import KSVC, REVISION, SYSTEM, Object
+from maxcloud_cli.platform.steps import wait
 
 WAIT_SECONDS = 120
-PAUSE = 0.3
 
 
 def rollback(
@@ -17,7 +16,7 @@ def rollback(
 ) -> tuple[str, str]:
     """Send all of a function's requests to an older revision; return what served and what serves.
 
-    `waiting` is called with the revision as long as it does not serve yet. Raises NotInstalled,
+    `waiting` is called with what is waited for as long as it is. Raises NotInstalled,
     NothingToServe, and JobFailed when the routes do not follow.
     """
     ksvc = cluster.get(*KSVC, function, SYSTEM)
@@ -51,13 +50,11 @@ def _target(cluster: Cluster, function: str, ksvc: Object, to: str | None) -> st
 def _wait(
     cluster: Cluster, function: str, target: str, generation: int, waiting: Callable[[str], None]
 ) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end:
+    def still() -> str:
         ksvc = cluster.get(*KSVC, function, SYSTEM) or {}
         seen = ksvc.get("status", {}).get("observedGeneration", 0) >= generation
         # The newest may go on failing: what counts is where the requests go.
-        if seen and parts.serving(ksvc) == target and parts.condition(ksvc, "RoutesReady")[0]:
-            return
-        waiting(target)
-        time.sleep(PAUSE)
-    raise JobFailed(f"the requests of {function} did not reach {target} in {WAIT_SECONDS} s")
+        arrived = parts.serving(ksvc) == target and parts.condition(ksvc, "RoutesReady")[0]
+        return "" if seen and arrived else f"the requests of {function} to reach {target}"
+
+    wait(still, waiting, WAIT_SECONDS)

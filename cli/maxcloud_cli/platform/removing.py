@@ -43,7 +43,7 @@ def uninstall(cluster: Cluster, show: Show, *, tenants: bool) -> None:
         for each in things:
             cluster.delete(each["apiVersion"], each["kind"], *_name(each))
         # Knative's finalizers still need what the groups behind take away.
-        wait(partial(_first_left, cluster, things), show)
+        wait(partial(_first_left, cluster, things), show.waiting)
         show.reached(title)
     for each in _borrowed(cluster, tenants=tenants):
         cluster.apply(_bare(each))

@@ -1,4 +1,4 @@
-"""What an installation tells on its way, and how it waits."""
+"""What the commands for operators tell on their way, and how they wait."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from maxcloud_cli.platform.errors import JobFailed
 
 WAIT_SECONDS = 300
-PAUSE = 0.5
+PAUSE = 0.3
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,22 @@ class Show:
     waiting: Callable[[str], None]
 
 
-def wait(still: Callable[[], str], show: Show) -> None:
-    """Return when `still` has nothing more to name; raises JobFailed when that takes too long."""
-    end = time.monotonic() + WAIT_SECONDS
+def silently(what: str) -> None:
+    """Show nothing of what is waited for."""
+
+
+def wait(
+    still: Callable[[], str],
+    waiting: Callable[[str], None] = silently,
+    seconds: float = WAIT_SECONDS,
+) -> None:
+    """Return when `still` has nothing more to name; raises JobFailed when that takes too long.
+
+    `waiting` is called with what it names, again and again.
+    """
+    end = time.monotonic() + seconds
     while what := still():
         if time.monotonic() > end:
-            raise JobFailed(f"after {WAIT_SECONDS} s there is still to wait for {what}")
-        show.waiting(what)
+            raise JobFailed(f"after {seconds} s there is still to wait for {what}")
+        waiting(what)
         time.sleep(PAUSE)
