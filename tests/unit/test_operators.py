@@ -108,6 +108,29 @@ def test_what_has_no_row_is_an_orphan() -> None:
     assert parts.orphans([ours], ["2"]) == ["mc-system/services"]
 
 
+def test_what_is_to_go_and_cannot_says_what_holds_it() -> None:
+    ours = ksvc()
+    ours["metadata"] |= {"namespace": "mc-org-1", "finalizers": ["example.eu/hold"]}
+    assert parts.held([ours]) == []
+    ours["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    said = "Some content in the namespace has finalizers remaining: example.eu/hold in 1 resource"
+    remains = {"type": "NamespaceFinalizersRemaining", "status": "True", "message": said}
+    gone = {"type": "NamespaceContentRemaining", "status": "False", "message": "All is gone"}
+    namespace = {
+        "kind": "Namespace",
+        "metadata": {"name": "mc-org-1", "deletionTimestamp": "2026-01-01T12:00:00Z"},
+        "status": {"phase": "Terminating", "conditions": [gone, remains]},
+    }
+    found = parts.held([ours, namespace])
+    assert found == [
+        {"kind": "Service", "name": "mc-org-1/services", "by": "its finalizers example.eu/hold"},
+        {"kind": "Namespace", "name": "mc-org-1", "by": said},
+    ]
+    page = pages.status(state(held=found), NOW)
+    assert "objects that cannot go: 2" in page
+    assert f"  Namespace mc-org-1: {said}" in page
+
+
 METRICS = """
 # TYPE pod_memory_working_set_bytes gauge
 pod_memory_working_set_bytes{namespace="mc-system",pod="postgres-0"} 4.194304e+07 17956
@@ -122,11 +145,13 @@ def test_what_runs_at_rest_is_no_instance_and_no_job() -> None:
         pod("services-1", **INSTANCE),
         pod("activator-1", "knative-serving"),
         pod("stranger-1"),
+        pod("storages-1"),
     ]
     found = parts.at_rest(pods, parts.memory_of_pods(METRICS))
     assert [(each["name"], each["memory_mib"], bool(each["why"])) for each in found] == [
         ("activator", 1, True),
         ("postgres", 40, True),
+        ("storages-1", None, False),
         ("stranger-1", None, False),
     ]
 
@@ -166,6 +191,7 @@ def state(**changes: Any) -> dict[str, Any]:
         "rows": {**rows, "dead_letter_count": 0},
         "rows_trouble": "",
         "orphans": [],
+        "held": [],
         "at_rest": [],
         **changes,
     }
@@ -187,6 +213,10 @@ def test_the_page_says_when_sweeps_are_late_and_the_database_is_silent() -> None
     assert "60 min ago, which is late" in page
     assert "dead letters: 2 (maxcloud platform dead-letters)" in page
     assert "mc-org-1/shop" in page
+    waiting = {"name": "shop", "status": "pending", "reason": "Accepted", "attempts": 2}
+    rows |= {"waiting": [waiting | {"message": "the namespace is being deleted; trying again"}]}
+    page = pages.status(state(rows=rows), NOW)
+    assert "shop  pending Accepted, tried 2 times: the namespace is being deleted" in page
     silent = pages.status(state(rows=None, rows_trouble=str(JobFailed("no answer"))), NOW)
     assert "The database was not asked: no answer" in silent
 

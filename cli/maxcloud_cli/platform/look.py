@@ -7,11 +7,19 @@ from maxcloud import __version__
 from maxcloud_cli.platform import jobs, parts, plan
 from maxcloud_cli.platform.cluster import Cluster
 from maxcloud_cli.platform.errors import ClusterRefused, JobFailed, NotInstalled
-from maxcloud_cli.platform.parts import KNATIVE_VERSIONS, KSVC, NAMESPACES, PARTS, SYSTEM
+from maxcloud_cli.platform.parts import (
+    KNATIVE_VERSIONS,
+    KSVC,
+    NAMESPACES,
+    OF_TENANTS,
+    PARTS,
+    SYSTEM,
+)
 from maxcloud_local import manifests
 
 _DEPLOYMENT = ("apps/v1", "Deployment")
 _POD = ("v1", "Pod")
+_NAMESPACE = ("v1", "Namespace")
 _INSTALLED = f"{plan.LABEL}={plan.OURS}"
 
 
@@ -29,7 +37,8 @@ def look(cluster: Cluster) -> dict[str, Any]:
         if not each["metadata"].get("ownerReferences")
     ]
     rows, trouble = _rows(cluster)
-    managed = cluster.list(*KSVC, labels="maxcloud.dev/managed=true")
+    services = cluster.list(*KSVC, labels=OF_TENANTS)
+    namespaces = cluster.list(*_NAMESPACE, labels=OF_TENANTS)
     return {
         "versions": versions(cluster),
         "functions": parts.functions(ksvcs, pods),
@@ -40,7 +49,8 @@ def look(cluster: Cluster) -> dict[str, Any]:
         ],
         "rows": rows,
         "rows_trouble": trouble,
-        "orphans": None if rows is None else parts.orphans(managed, rows.pop("services")),
+        "orphans": None if rows is None else parts.orphans(services, rows.pop("services")),
+        "held": parts.held([*services, *namespaces]),
         "at_rest": parts.at_rest(pods, _memory(cluster)),
     }
 

@@ -60,16 +60,21 @@ def _rows(state: Mapping[str, Any], now: datetime) -> list[str]:
         return [f"The database was not asked: {state['rows_trouble']}"]
     lines = [f"last sweep: {_sweep(rows['last_sweep'], now)}"]
     lines.append(f"services on their way: {len(rows['waiting']) or 'none'}")
-    lines += [
-        f"  {each['name']}  {each['status']} {each['reason']}, tried {each['attempts']} times"
-        for each in rows["waiting"]
-    ]
+    lines += [f"  {_waiting(each)}" for each in rows["waiting"]]
     count = rows["dead_letter_count"]
     hint = " (maxcloud platform dead-letters)" if count else ""
     lines.append(f"dead letters: {count or 'none'}{hint}")
     lines.append(f"objects without a row: {len(state['orphans']) or 'none'}")
     lines += [f"  {each}" for each in state["orphans"]]
+    lines.append(f"objects that cannot go: {len(state['held']) or 'none'}")
+    lines += [f"  {each['kind']} {each['name']}: {each['by']}" for each in state["held"]]
     return lines
+
+
+def _waiting(service: Mapping[str, Any]) -> str:
+    stands = " ".join(filter(None, (service["status"], service["reason"])))
+    said = f": {service['message']}" if service["message"] else ""
+    return f"{service['name']}  {stands}, tried {service['attempts']} times{said}"
 
 
 def _sweep(last: str | None, now: datetime) -> str:

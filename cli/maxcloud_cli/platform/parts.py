@@ -12,6 +12,9 @@ NAMESPACES = (SYSTEM, "knative-serving", "knative-eventing", "kourier-system")
 KSVC = ("serving.knative.dev/v1", "Service")
 REVISION = ("serving.knative.dev/v1", "Revision")
 
+OF_TENANTS = "maxcloud.dev/managed=true"
+"""The label of what `reconcile` writes: organisations' namespaces, and their services."""
+
 # Where the parts of Knative say which version they are: namespace and deployment.
 KNATIVE_VERSIONS = {
     "Knative Serving": ("knative-serving", "controller"),
@@ -49,6 +52,9 @@ WHY = {
     "mt-broker-ingress": "takes events",
     "pingsource-mt-adapter": "the timer of the sweep",
 }
+
+# Why a namespace that is on its way out is still there, in Kubernetes' conditions.
+_NAMESPACE_REMAINS = ("NamespaceContentRemaining", "NamespaceFinalizersRemaining")
 
 # What a container waits for that is about to start; the last one's reason is told by its end.
 _ON_THE_WAY = {"ContainerCreating", "PodInitializing", "CrashLoopBackOff"}
@@ -171,10 +177,38 @@ def orphans(ksvcs: Iterable[Object], known: Sequence[str]) -> list[str]:
     """Return what is labelled as ours and has no row; nothing deletes it by itself."""
     rows = set(known)
     return [
-        f"{each['metadata']['namespace']}/{each['metadata']['name']}"
+        placed(each)
         for each in ksvcs
         if each["metadata"].get("labels", {}).get("maxcloud.dev/service-id") not in rows
     ]
+
+
+def held(things: Iterable[Object]) -> list[dict[str, str]]:
+    """Return what is to go and cannot, and what holds it; nothing of it goes by itself."""
+    return [
+        {"kind": each["kind"], "name": placed(each), "by": held_by(each)}
+        for each in things
+        if each["metadata"].get("deletionTimestamp") and held_by(each)
+    ]
+
+
+def held_by(thing: Object) -> str:
+    """Return what keeps an object from going, in Kubernetes' words; nothing when it may go."""
+    said = [
+        str(each["message"])
+        for each in thing.get("status", {}).get("conditions", [])
+        if each["type"] in _NAMESPACE_REMAINS and each["status"] == "True"
+    ]
+    if finalizers := thing["metadata"].get("finalizers"):
+        said.append(f"its finalizers {', '.join(finalizers)}")
+    return "; ".join(said)
+
+
+def placed(thing: Object) -> str:
+    """Return an object's name, behind its namespace when it is in one."""
+    metadata = thing["metadata"]
+    namespace = metadata.get("namespace")
+    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])
 
 
 def at_rest(pods: Iterable[Object], memory: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
@@ -186,7 +220,8 @@ def at_rest(pods: Iterable[Object], memory: Mapping[tuple[str, str], int]) -> li
         if asked_for or pod.get("status", {}).get("phase") != "Running":
             continue
         place = (metadata["namespace"], metadata["name"])
-        name = max((each for each in WHY if metadata["name"].startswith(each)), key=len, default="")
+        known = [each for each in WHY if metadata["name"].startswith(f"{each}-")]
+        name = max(known, key=len, default="")
         found.append(
             {
                 "namespace": place[0],

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 
-from maxcloud_cli.platform import plan
+from maxcloud_cli.platform import parts, plan
 from maxcloud_cli.platform.cluster import MANAGER, Cluster
 from maxcloud_cli.platform.installing import KEPT, NAMESPACE, made_namespace
-from maxcloud_cli.platform.parts import KSVC, SYSTEM, Object, is_one_of
+from maxcloud_cli.platform.parts import KSVC, OF_TENANTS, SYSTEM, Object, is_one_of
 from maxcloud_cli.platform.steps import Change, Show, wait
 
 _OURS = f"{plan.LABEL}={plan.OURS}"
-_OF_TENANTS = "maxcloud.dev/managed=true"
 
 # Who writes goes, and the right to, before what is written: what only vanishes would come back.
 _ORDER = (
@@ -25,9 +24,9 @@ def uninstalling(cluster: Cluster, *, tenants: bool) -> list[Change]:
     """Return what an uninstallation would do, in its order, as it is in the cluster now."""
     deleted = [each for group in _groups(cluster, tenants=tenants) for each in group[1]]
     return [
-        *(Change("delete", each["kind"], _place(each)) for each in deleted),
+        *(Change("delete", each["kind"], parts.placed(each)) for each in deleted),
         *(
-            Change("give back", each["kind"], _place(each))
+            Change("give back", each["kind"], parts.placed(each))
             for each in _borrowed(cluster, tenants=tenants)
         ),
     ]
@@ -69,9 +68,9 @@ def _groups(cluster: Cluster, *, tenants: bool) -> list[tuple[str, list[Object]]
 
 def _tenants(cluster: Cluster) -> list[Object]:
     """Return the namespaces of organisations, and the services in DEV_MODE's namespace."""
-    namespaces = cluster.list(*NAMESPACE, labels=_OF_TENANTS)
+    namespaces = cluster.list(*NAMESPACE, labels=OF_TENANTS)
     names = {each["metadata"]["name"] for each in namespaces}
-    services = cluster.list(*KSVC, labels=_OF_TENANTS)
+    services = cluster.list(*KSVC, labels=OF_TENANTS)
     elsewhere = [each for each in services if each["metadata"]["namespace"] not in names]
     return [*elsewhere, *namespaces]
 
@@ -99,15 +98,13 @@ def _bare(thing: Object) -> Object:
 
 def _first_left(cluster: Cluster, things: Sequence[Object]) -> str:
     for each in things:
-        if cluster.get(each["apiVersion"], each["kind"], *_name(each)) is not None:
-            return f"{each['kind']} {each['metadata']['name']} to go"
+        live = cluster.get(each["apiVersion"], each["kind"], *_name(each))
+        if live is not None:
+            held_by = parts.held_by(live)
+            why = f" ({held_by})" if held_by else ""
+            return f"{each['kind']} {each['metadata']['name']} to go{why}"
     return ""
 
 
 def _name(thing: Object) -> tuple[str, str]:
     return thing["metadata"]["name"], thing["metadata"].get("namespace", "")
-
-
-def _place(thing: Object) -> str:
-    name, namespace = _name(thing)
-    return f"{namespace}/{name}" if namespace else name
