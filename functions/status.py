@@ -39,9 +39,10 @@ async def on_change(call: Call, event: Event) -> None:
     row = await rows.named_across_tenants(call.db, changed.name)
     if row is None or call.config.namespace_of(row.org_id) != changed.namespace:
         return
-    await look(call, row)
-    if event.type.endswith(".delete") and await rows.lost(call.db, row, "it was deleted"):
+    is_there = await look(call, row)
+    if event.type.endswith(".delete") and not is_there and row.status != ServiceStatus.DELETING:
         # Behind our back: the tenant still wants it.
+        await rows.lost(call.db, row, "it was deleted")
         call.hint(Type.DEPLOY_REQUESTED, row.hint())
 
 
@@ -60,23 +61,27 @@ async def on_hint(call: Call, event: Event) -> None:
         raise TemporaryError("not settled yet")
 
 
-async def look(call: Call, row: ServiceRow) -> None:
-    """Compare a row with its object in the cluster and keep what is new."""
+async def look(call: Call, row: ServiceRow) -> bool:
+    """Compare a row with its object in the cluster, keep what is new, and tell if it is there."""
     namespace = call.config.namespace_of(row.org_id)
     live = await cluster.get_service(namespace, row.name)
     if live is None or not manifests.is_of(live, row.id):
         if row.status == ServiceStatus.DELETING and await rows.remove(call.db, row):
             call.hint(Type.SERVICE_DELETED, row.hint())
-        return
+        return False
+    if manifests.is_going(live):
+        await rows.lost(call.db, row, manifests.GOING)
+        return True
     if manifests.is_restoring(live):
-        return
+        return True
     newest, now = knative.newest_revision(live), datetime.now(UTC)
     if newest is None or row.only_routes or knative.is_ready(live):
         await keep(call, row, knative.observe(live, None, [], now, only_routes=row.only_routes))
-        return
+        return True
     revision = await cluster.get_revision(namespace, newest)
     pods = await cluster.pods_of_revision(namespace, newest)
     await keep(call, row, knative.observe(live, revision, pods, now))
+    return True
 
 
 async def keep(call: Call, row: ServiceRow, seen: knative.Observed) -> None:

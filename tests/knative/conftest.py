@@ -75,12 +75,18 @@ class Broker:
         self._url = f"http://{address('broker-ingress', 'knative-eventing')}"
 
     def publish(
-        self, type: str, data: object, broker: str = "maxcloud", event_id: str | None = None
+        self,
+        type: str,
+        data: object,
+        broker: str = "maxcloud",
+        event_id: str | None = None,
+        **extensions: str,
     ) -> str:
         """Publish an event and return its id; the broker must take it."""
         event_id = event_id or uuid.uuid4().hex
         headers = {"ce-specversion": "1.0", "ce-id": event_id, "ce-source": "/tests"}
         headers |= {"ce-type": type, "content-type": "application/json"}
+        headers |= {f"ce-{name}": value for name, value in extensions.items()}
         with httpx.Client(timeout=30) as client:
             answer = client.post(f"{self._url}/mc-system/{broker}", headers=headers, json=data)
         assert answer.status_code == 202, answer.text

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 
 from maxcloud.config import DEV_ORG_ID, Config
 from maxcloud.errors import TemporaryError
-from maxcloud.events import PING, Type
+from maxcloud.events import CLUSTER_CHANGES, PING, Type
 from maxcloud.models import DeployRequest, ServiceStatus, UpdateRequest
 from maxcloud.reconciling.endings import let_go
 from maxcloud.reconciling.services import apply, converge
@@ -219,6 +219,17 @@ async def test_an_object_deleted_by_hand_comes_back(
         60,
         lambda row: (row["status"], row["ready_revision"]) == ("ready", f"{name}-00001"),
     )
+
+
+async def test_the_late_end_of_an_object_that_is_there_again_changes_nothing(
+    name: str, web: tuple[str, str], broker: Broker, platform: Platform
+) -> None:
+    platform.maxcloud("deploy", web[0], "--name", name)
+    before = platform.api("GET", f"/api/v1/services/{name}").json()
+    there = {"kind": "Service", "name": name, "namespace": "default"}
+    late = broker.publish(f"{CLUSTER_CHANGES}delete", there, kind="Service")
+    eventually("the event", lambda: handled("status", late), 60, lambda times: times == 1)
+    assert platform.api("GET", f"/api/v1/services/{name}").json() == before
 
 
 def cluster_writes() -> int:

@@ -35,6 +35,9 @@ _FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
 # an installation is under way, too many requests.
 _NOT_NOW = {401, _FORBIDDEN, 429}
 
+# k8s.io/api/core/v1, NamespaceTerminatingCause.
+_ENDING = "NamespaceTerminating"
+
 
 class Refused(MaxCloudError):
     """The cluster will never take this object as it is; the message is the cluster's own."""
@@ -45,7 +48,15 @@ class QuotaExceeded(Refused):
 
 
 class Away(TemporaryError):
-    """The cluster cannot be asked at the moment."""
+    """The cluster cannot be asked at the moment; `in_words` is what a tenant reads of it."""
+
+    in_words = "the cluster cannot be reached"
+
+
+class Ending(Away):
+    """The namespace is being deleted, and takes nothing until it is gone."""
+
+    in_words = "the namespace is being deleted"
 
 
 async def get_service(namespace: str, name: str) -> Manifest | None:
@@ -196,8 +207,10 @@ async def _call(call: Callable[..., Any], *, absent_is_none: bool = False) -> An
         if error.status == _NOT_FOUND and absent_is_none:
             return None
         said = _message(error)
-        if error.status == _CONFLICT:
+        if error.status in {_CONFLICT, _NOT_FOUND}:  # written, or gone, since we looked
             raise TemporaryError(said) from error
+        if error.status == _FORBIDDEN and _ENDING in _causes(error):
+            raise Ending(said) from error
         if error.status == _FORBIDDEN and "exceeded quota" in said:  # it has no status of its own
             raise QuotaExceeded(said) from error
         if error.status in _NOT_NOW or error.status >= 500:  # noqa: PLR2004 - HTTP
@@ -208,7 +221,18 @@ async def _call(call: Callable[..., Any], *, absent_is_none: bool = False) -> An
 
 
 def _message(error: ApiException) -> str:
+    return str(_said(error).get("message", error.reason))
+
+
+def _causes(error: ApiException) -> set[str]:
+    details = _said(error).get("details") or {}
+    return {cause.get("reason") for cause in details.get("causes") or ()}
+
+
+def _said(error: ApiException) -> dict[str, Any]:
+    """Return the Status that Kubernetes answered; empty when something else did."""
     try:
-        return str(json.loads(error.body or "")["message"])
-    except (KeyError, TypeError, ValueError):
-        return str(error.reason)
+        said = json.loads(error.body or "")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

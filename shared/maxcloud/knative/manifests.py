@@ -23,6 +23,9 @@ _OBJECT = "serving.knative.dev/serviceUID"
 # On an object that runs an older revision for a moment, only to have that made anew.
 RESTORES = "maxcloud.dev/restores"
 
+# What a tenant reads of an object that somebody else deletes.
+GOING = "it is being deleted in the cluster, and comes back once it is gone"
+
 # How long a container may take until it answers on its port.
 START_SECONDS = 120
 
@@ -124,6 +127,11 @@ def restoring(wanted: Wanted, revision: str, template: Template, live: Manifest 
     return step
 
 
+def is_going(live: Manifest) -> bool:
+    """Tell whether an object was deleted and is there only as long as something holds it."""
+    return "deletionTimestamp" in live["metadata"]
+
+
 def is_restoring(live: Manifest) -> bool:
     """Tell whether an object is only on its way to what it is to be."""
     return RESTORES in live["metadata"].get("annotations", {})
@@ -136,7 +144,7 @@ def is_revision_of(revision: Manifest, live: Manifest) -> bool:
     """
     made = revision["metadata"]
     is_ours: bool = made.get("labels", {}).get(_OBJECT) == live["metadata"]["uid"]
-    return is_ours and "deletionTimestamp" not in made
+    return is_ours and not is_going(revision)
 
 
 def _target(share: TrafficShare) -> Manifest:

@@ -54,8 +54,8 @@ async def apply(call: Call, row: ServiceRow) -> None:
     except (NamespaceFailed, cluster.Refused) as error:
         await give_up(call, row, type(error).__name__, str(error))
         return
-    except cluster.Away:
-        await rows.delayed(call.db, row, "the cluster cannot be reached; trying again")
+    except cluster.Away as error:
+        await rows.delayed(call.db, row, f"{error.in_words}; trying again")
         raise
     if written is None:
         return
@@ -70,6 +70,9 @@ async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> manife
     live = await cluster.get_service(wanted.namespace, row.name)
     if live is None:
         await have(belongings(call.config, row.org_id))
+    elif manifests.is_going(live):  # what is written to it now goes with it
+        await rows.delayed(call.db, row, manifests.GOING)
+        raise TemporaryError(manifests.GOING)
     elif Reference.parse(wanted.template.image).host == wanted.registry:
         await have(pull_secret(call.config, row.org_id))
     lost = await first_lost(call, row, wanted, live)
