@@ -4,7 +4,9 @@ An event names a row and says "look now". It carries no secret and no authority:
 the row and believes nothing else. This file alone knows the CloudEvents library and the broker.
 """
 
+import asyncio
 import logging
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 # How long a publisher waits for the broker; what it misses, the sweep says again.
 PUBLISH_SECONDS = 5.0
+
+# For how long a hint is said again while the broker is away: one that is replaced is back sooner.
+PATIENCE_SECONDS = 5.0
+PAUSE = 0.5
 
 SCHEMAS = "https://maxcloud.dev/schemas"
 
@@ -141,10 +147,11 @@ async def broker_answers(sink: str | None) -> bool:
     return not answer.is_server_error
 
 
-async def publish(sink: str | None, event: CloudEvent) -> bool:
+async def publish(sink: str | None, event: CloudEvent, patience: float = 0) -> bool:
     """Hand an event to the broker and tell whether it took it.
 
-    Never raises: an event is a hint, and the sweep repeats it from the row.
+    A broker that is away is asked again, less and less often, for `patience` seconds. Never raises:
+    an event is a hint, and the sweep repeats it from the row.
     """
     if sink is None:
         return False
@@ -152,15 +159,22 @@ async def publish(sink: str | None, event: CloudEvent) -> bool:
     import httpx
 
     headers, body = to_binary(event)
-    try:
-        async with _client(sink) as client:
-            answer = await client.post(sink, headers=headers, content=body)
-            answer.raise_for_status()
-    except (TimeoutError, httpx.HTTPError) as error:
-        fields = {"event_id": event["id"], "event_type": event["type"]}
-        _log.warning("broker did not take the event: %s", error, extra={"fields": fields})
-        return False
-    return True
+    end, pause = time.monotonic() + patience, PAUSE
+    async with _client(sink) as client:
+        while True:
+            try:
+                answer = await client.post(sink, headers=headers, content=body)
+                answer.raise_for_status()
+                return True
+            except (TimeoutError, httpx.HTTPError) as error:
+                if time.monotonic() + pause > end:
+                    fields = {"event_id": event["id"], "event_type": event["type"]}
+                    _log.warning(
+                        "broker did not take the event: %s", error, extra={"fields": fields}
+                    )
+                    return False
+            await asyncio.sleep(pause)
+            pause *= 2
 
 
 def _client(sink: str) -> "httpx.AsyncClient":

@@ -80,7 +80,9 @@ class Call:
         The row is the outbox, so nobody needs to wait for the broker.
         """
         event = events.about(type, self.function, hint)
-        self.later.add_task(events.publish, self.config.sink, event)
+        self.later.add_task(
+            events.publish, self.config.sink, event, patience=events.PATIENCE_SECONDS
+        )
 
 
 EventHandler = Callable[[Call, events.Event], Awaitable[None]]

@@ -18,9 +18,9 @@ def test_what_was_deployed_and_deleted_meanwhile_comes_with_one_sweep(
             assert target.journal.create(name, target.backend.image).status == 201
         for name in before:
             assert target.journal.delete(name).status == 204
-    waiting = {
-        row["name"] for row in target.rows("select name from services where status <> 'ready'")
-    }
+        waiting = {
+            row["name"] for row in target.rows("select name from services where status <> 'ready'")
+        }
     assert waiting >= {*before, *meanwhile}
     target.sweep()
     report("broker away: 20 deployed, 5 deleted", target.agrees())

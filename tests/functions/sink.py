@@ -12,17 +12,22 @@ Told = tuple[dict[str, str], dict[str, Any]]
 
 
 class Sink:
-    """Keeps every event; those after `takes` more it does not take."""
+    """Keeps every event; the first `refuses`, and those after `takes` more, it does not take."""
 
-    def __init__(self, takes: float = float("inf")) -> None:
+    def __init__(self, takes: float = float("inf"), refuses: int = 0) -> None:
         self.told: queue.SimpleQueue[Told] = queue.SimpleQueue()
-        self.takes = takes
+        self.takes, self.refuses = takes, refuses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         self.told.put((dict(request.headers), json.loads(await request.body())))
-        self.takes -= 1
-        await Response(status_code=202 if self.takes >= 0 else 500)(scope, receive, send)
+        if self.refuses:
+            self.refuses -= 1
+            status = 500
+        else:
+            self.takes -= 1
+            status = 202 if self.takes >= 0 else 500
+        await Response(status_code=status)(scope, receive, send)
 
     def drained(self) -> list[Told]:
         """Return what was told since the last time: headers and data."""

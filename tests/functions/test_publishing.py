@@ -102,7 +102,19 @@ def test_a_broker_that_fails_changes_no_answer(start: Start) -> None:
         with start(broker) as http:
             assert http.post(SERVICES, json=SHOP).status_code == 201
             assert http.delete(f"{SERVICES}/shop").status_code == 204
-        assert len(sink.drained()) == 2
+        assert {headers["ce-type"] for headers, _ in sink.drained()} == {
+            "dev.maxcloud.deploy-requested",
+            "dev.maxcloud.delete-requested",
+        }
+
+
+def test_a_broker_that_is_back_within_seconds_hears_of_it(start: Start) -> None:
+    sink = Sink(refuses=2)
+    with served(sink) as broker:
+        with start(broker) as http:
+            made = http.post(SERVICES, json=SHOP).json()
+        told = [headers["ce-subject"] for headers, _ in sink.drained()]
+    assert told == 3 * [made["id"]]
 
 
 @pytest.mark.parametrize("kind", ["absent", "silent"])
