@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from tests.cluster.backend import Cluster
 from tests.cluster.environment import GATEWAY, HOST_ADDRESS, kubectl
 from tests.cluster.install import environment, manifests
 from tests.journeys.platform import Platform, eventually
-from tests.keyed.platform import Keyed, registered
-from tests.knative.test_operators import operate
+from tests.keyed.platform import Keyed, Person, registered
+from tests.knative.operating.support import HOLD, hold, installed_image, seconds
+from tests.knative.test_operators import operate, status
 from tests.postal import smtp
 
 # It takes the platform away under all others, and brings it back.
@@ -37,9 +39,7 @@ WITH_KEYS = {"DEV_MODE": "false", "REGISTRATION": "verify", "LOG_LEVEL": "info"}
 @pytest.fixture
 def overlay(tmp_path: Path) -> Iterator[Path]:
     """The overlay of this cluster, asking for keys; whatever happens, the usual one returns."""
-    image = "{.spec.template.spec.containers[0].image}"
-    found = kubectl("get", "ksvc", "health", "-n", "mc-system", "-o", f"jsonpath={image}")
-    usual = manifests(found)
+    usual = manifests(installed_image())
     objects = list(yaml.safe_load_all(usual))
     [settings] = [each for each in objects if each["metadata"]["name"] == plan.SETTINGS]
     settings["data"] |= WITH_KEYS
@@ -56,6 +56,18 @@ def everything() -> dict[str, Any]:
     wanted = [kind for kind in kinds if kind.partition(".")[0] not in FLEETING]
     listed = json.loads(kubectl("get", ",".join(wanted), "-A", "-o", "json"))["items"]
     return {place(each): told(each) for each in listed}
+
+
+def everything_at_rest() -> dict[str, Any]:
+    """All objects, once nothing follows any more what was deleted."""
+    looks = [everything()]
+
+    def is_still() -> bool:
+        looks.append(everything())
+        return looks[-1] == looks[-2]
+
+    eventually("the cluster is still", is_still, 90, bool)
+    return looks[-1]
 
 
 def told(thing: dict[str, Any]) -> dict[str, Any]:
@@ -96,10 +108,11 @@ def test_what_is_installed_is_there_once_and_gone_without_a_trace(
     overlay: Path, tmp_path: Path
 ) -> None:
     operate("uninstall", "--tenants", "--yes")
-    before = everything()
+    before = everything_at_rest()
     assert sorted(made_by(overlay) & before.keys()) == []
     install = ("install", "--manifests", str(overlay))
     platform = Platform(Cluster())
+    name = f"k-{uuid.uuid4().hex[:8]}"
 
     with smtp(host=HOST_ADDRESS) as (mailbox, address):
         told = environment() | {"SMTP_URL": f"smtp://{address}"}
@@ -111,7 +124,7 @@ def test_what_is_installed_is_there_once_and_gone_without_a_trace(
         assert written() == first
 
         ada = registered(Keyed(platform, mailbox), tmp_path, "ada")
-    name = f"k-{uuid.uuid4().hex[:8]}"
+    namespace = f"mc-org-{ada('auth', 'status', '-o', 'json').json['organization']['id']}"
     url = ada("deploy", platform.backend.sample, "--name", name, "--min", "1").out.strip()
 
     operate("uninstall", "--yes")
@@ -122,14 +135,46 @@ def test_what_is_installed_is_there_once_and_gone_without_a_trace(
     # The tenants' rows are there, and so are their keys.
     operate(*install)
     assert ada("describe", name, "-o", "json").json["status"] == "ready"
+    survives_its_namespace(ada, name, namespace)
+    assert platform.get(url).status_code == 200
 
-    operate("uninstall", "--tenants", "--yes")
+    with ThreadPoolExecutor(max_workers=1) as operator:
+        hold(name, namespace, HOLD)
+        uninstalled = operator.submit(operate, "uninstall", "--tenants", "--yes")
+        eventually("the namespace", lambda: phase(namespace), 120, lambda now: now == "Terminating")
+        hold(name, namespace)
+        uninstalled.result()
 
     def differs() -> list[str]:
         now = everything()
         return sorted(each for each in {*before, *now} if before.get(each) != now.get(each))
 
     eventually("the cluster is as before", differs, 90, lambda places: not places)
+
+
+def survives_its_namespace(ada: Person, name: str, namespace: str) -> None:
+    """Delete an organisation's namespace, which something holds: it is told, and all comes back."""
+    hold(name, namespace, HOLD)
+    kubectl("delete", "namespace", namespace, "--wait=false")
+
+    def service() -> Any:
+        return ada("describe", name, "-o", "json").json
+
+    told = eventually("the row", service, 60, lambda found: found["status"] == "pending")
+    assert "is being deleted" in told["message"]
+
+    def held() -> list[str]:
+        return [f"{each['kind']}: {each['by']}" for each in status()["held"]]
+
+    eventually("what is held", held, 60, lambda said: len(said) == 2 and HOLD in "".join(said))
+    print("\n".join(held()))
+    hold(name, namespace)
+    took = seconds("the service", service, lambda found: found["status"] == "ready")
+    print(f"a namespace that was held: its service ready {took:.1f} s after")
+
+
+def phase(namespace: str) -> str:
+    return kubectl("get", "namespace", namespace, "-o", "jsonpath={.status.phase}")
 
 
 def test_what_stands_in_the_way_is_said_in_words() -> None:

@@ -2,70 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from tests.cluster import images
 from tests.cluster.components import BASE_IMAGE
-from tests.cluster.environment import GATEWAY, ROOT, kubectl
+from tests.cluster.environment import ROOT
 from tests.cluster.install import environment, manifests
 from tests.journeys.platform import Platform
+from tests.knative.operating.load import asked
+from tests.knative.operating.support import installed_image
 from tests.knative.test_operators import operate, status
 
 # It brings other versions under all others, and the usual one back.
 pytestmark = pytest.mark.last
 
 NEXT = "dev.local/maxcloud:next"
-
-# Ends a load that nobody ends.
-SECONDS_MAX = 420
-
-
-@contextmanager
-def asked(path: str, host: str, per_second: int) -> Iterator[Counter[str]]:
-    """Ask at a steady pace, whatever the answers take, and count them by what they were."""
-    answers: Counter[str] = Counter()
-    over = threading.Event()
-
-    def ask() -> None:
-        try:
-            answer = client.get(path, headers={"Host": host})
-            answers[str(answer.status_code)] += 1
-        except httpx.HTTPError as error:
-            answers[type(error).__name__] += 1
-
-    def go_on() -> None:
-        end = time.monotonic() + SECONDS_MAX
-        while not over.wait(1 / per_second) and time.monotonic() < end:
-            pool.submit(ask)
-
-    with (
-        httpx.Client(base_url=GATEWAY, timeout=60) as client,
-        ThreadPoolExecutor(max_workers=64) as pool,
-    ):
-        pace = threading.Thread(target=go_on)
-        pace.start()
-        try:
-            yield answers
-        finally:
-            over.set()
-            pace.join()
-
-
-def installed_image() -> str:
-    path = "jsonpath={.spec.template.spec.containers[0].image}"
-    return kubectl("get", "ksvc", "health", "-n", "mc-system", "-o", path)
-
 
 Install = Callable[..., str]
 
@@ -96,6 +53,7 @@ def test_a_version_comes_and_goes_under_traffic(
     images.build_image(
         NEXT, ROOT / "deploy/Dockerfile", ROOT, {"BASE": BASE_IMAGE, "COMMIT": "next"}
     )
+    usual = installed_image()
     url = platform.maxcloud("deploy", web[0], "--name", name).out.strip()
     host = url.removeprefix("http://")
     before = platform.api("GET", "/api/v1/version").json()["commit"]
@@ -103,14 +61,17 @@ def test_a_version_comes_and_goes_under_traffic(
         asked("/", host, 20) as tenants,
         asked("/api/v1/services", "localhost", 3) as services,
         asked("/api/v1/version", "localhost", 2) as versions,
+        ThreadPoolExecutor(max_workers=1) as operator,
     ):
-        install(NEXT)
-        assert platform.api("GET", "/api/v1/version").json()["commit"] == "next"
-        install()
-        assert platform.api("GET", "/api/v1/version").json()["commit"] == before
-    print(f"tenants {dict(tenants)}, /services {dict(services)}, /version {dict(versions)}")
-    assert {*tenants} == {"200"}
-    assert {*services, *versions} == {"200"}
+        for image, commit in ((NEXT, "next"), (usual, before)):
+            upgrade = operator.submit(install, image)
+            # Somebody deploys in the middle of it.
+            platform.maxcloud("deploy", "--name", name, "--env", f"UNDER={commit}")
+            upgrade.result()
+            assert platform.api("GET", "/api/v1/version").json()["commit"] == commit
+    print(f"tenants: {tenants}\n/services: {services}\n/version: {versions}")
+    assert {*tenants.counts} == {"200"}
+    assert {*services.counts, *versions.counts} == {"200"}
 
 
 def test_a_version_that_does_not_start_leaves_the_one_before_serving(
@@ -126,5 +87,5 @@ def test_a_version_that_does_not_start_leaves_the_one_before_serving(
         said = install(change=never_ready, code=1)
     assert "Service services failed: user-container ended with exit code 3" in said
     assert f"{before['revision']} still serves" in said
-    print(said.splitlines()[-2], dict(answers))
-    assert {*answers} == {"200"}
+    print(f"{said.splitlines()[-2]}\n/services: {answers}")
+    assert {*answers.counts} == {"200"}
