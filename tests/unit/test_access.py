@@ -51,6 +51,8 @@ def test_all_that_reconcile_may_write_is_bounded() -> None:
         assert rule["operations"] == ["CREATE", "UPDATE", "DELETE"]
     assert binding["spec"]["policyName"] == policy["metadata"]["name"]
     assert binding["spec"]["validationActions"] == ["Deny"]
+    # Without its parameter it would refuse everybody, whoever asks, all over the cluster.
+    assert binding["spec"]["paramRef"]["parameterNotFoundAction"] == "Allow"
     assert {
         function for function in NAMES for verbs in used_by(function).values() if verbs & WRITES
     } == {"reconcile"}

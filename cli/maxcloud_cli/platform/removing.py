@@ -16,7 +16,7 @@ _ORDER = (
     ("events", ("eventing.knative.dev/Trigger", "sources.knative.dev/*", "eventing.knative.dev/*")),
     ("routes", ("networking.internal.knative.dev/Ingress",)),
     ("functions", (plan.FUNCTION, plan.JOB, plan.DEPLOYMENT)),
-    ("rights", ("rbac.authorization.k8s.io/*",)),
+    ("rights", ("rbac.authorization.k8s.io/*", "admissionregistration.k8s.io/*")),
 )
 
 
