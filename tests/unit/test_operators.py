@@ -297,6 +297,10 @@ def container(**status: Any) -> list[dict[str, Any]]:
             },
             "user-container ended with exit code 3 again and again",
         ),
+        (
+            {"restartCount": 2, "state": {"terminated": {"exitCode": 3}}, "lastState": {}},
+            "user-container ended with exit code 3 again and again",
+        ),
         ({"restartCount": 1, "lastState": {"terminated": {"exitCode": 3}}}, ""),
     ],
 )

@@ -119,8 +119,10 @@ def trouble(pods: Iterable[Object]) -> str:
     """
     for pod in pods:
         for each in pod.get("status", {}).get("containerStatuses", []):
-            waiting = each.get("state", {}).get("waiting", {})
-            ended = each.get("lastState", {}).get("terminated", {})
+            state = each.get("state", {})
+            waiting = state.get("waiting", {})
+            # Of the end before nothing is kept for long.
+            ended = state.get("terminated") or each.get("lastState", {}).get("terminated", {})
             if each.get("restartCount", 0) > 1 and not each.get("ready") and ended:
                 return (
                     f"{each['name']} ended with exit code {ended.get('exitCode')} again and again"
