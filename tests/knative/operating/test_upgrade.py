@@ -11,8 +11,6 @@ import pytest
 import yaml
 
 from tests.cluster import images
-from tests.cluster.components import BASE_IMAGE
-from tests.cluster.environment import ROOT
 from tests.cluster.install import environment, manifests
 from tests.journeys.platform import Platform
 from tests.knative.operating.load import asked
@@ -47,13 +45,21 @@ def install(tmp_path: Path) -> Iterator[Install]:
     run()
 
 
+def build_next(usual: str, folder: Path) -> None:
+    """Build an image that differs in what it says of itself.
+
+    Buildah takes layers for the same that differ only in a build argument.
+    """
+    dockerfile = folder / "Dockerfile"
+    dockerfile.write_text(f"FROM {usual}\nENV MAXCLOUD_COMMIT=next\n", encoding="utf-8")
+    images.build_image(NEXT, dockerfile, folder)
+
+
 def test_a_version_comes_and_goes_under_traffic(
-    platform: Platform, name: str, web: tuple[str, str], install: Install
+    platform: Platform, name: str, web: tuple[str, str], install: Install, tmp_path: Path
 ) -> None:
-    images.build_image(
-        NEXT, ROOT / "deploy/Dockerfile", ROOT, {"BASE": BASE_IMAGE, "COMMIT": "next"}
-    )
     usual = installed_image()
+    build_next(usual, tmp_path)
     url = platform.maxcloud("deploy", web[0], "--name", name).out.strip()
     host = url.removeprefix("http://")
     before = platform.api("GET", "/api/v1/version").json()["commit"]
