@@ -51,8 +51,9 @@ def test_all_that_reconcile_may_write_is_bounded() -> None:
         assert rule["operations"] == ["CREATE", "UPDATE", "DELETE"]
     assert binding["spec"]["policyName"] == policy["metadata"]["name"]
     assert binding["spec"]["validationActions"] == ["Deny"]
-    # Without its parameter it would refuse everybody, whoever asks, all over the cluster.
-    assert binding["spec"]["paramRef"]["parameterNotFoundAction"] == "Allow"
+    assert "paramKind" not in policy["spec"]
+    [of_developer] = [e for e in policy["spec"]["variables"] if e["name"] == "ofDeveloper"]
+    assert of_developer["expression"] == "false"
     assert {
         function for function in NAMES for verbs in used_by(function).values() if verbs & WRITES
     } == {"reconcile"}
