@@ -133,9 +133,13 @@ def smtp(
     login: tuple[str, str] | None = None,
     host: str = "127.0.0.1",
     *,
+    port: int | None = None,
     from_the_start: bool = False,
 ) -> Iterator[tuple[Mailbox, str]]:
-    """A mail server and its host:port; with `tls` it offers STARTTLS, or is TLS from the start."""
+    """A mail server and its host:port; with `tls` it offers STARTTLS, or is TLS from the start.
+
+    Without a port it has one that is free.
+    """
 
     def allowed(
         server: object, session: object, envelope: object, way: str, said: Any
@@ -144,7 +148,7 @@ def smtp(
         return AuthResult(success=(said.login.decode(), said.password.decode()) == login)
 
     box = Mailbox()
-    port = free_port()
+    port = port or free_port()
     options: dict[str, Any] = {"hostname": host, "port": port, "authenticator": login and allowed}
     options |= {"auth_required": bool(login) and not from_the_start}
     options |= {"auth_require_tls": not from_the_start}

@@ -30,8 +30,19 @@ GATEWAY = f"http://localhost:{GATEWAY_PORT}"
 HOST_ADDRESS = "10.213.0.1"
 """This machine as pods reach it: a test's own server may listen here."""
 
+MAIL_PORT = 587
+"""Where a mail server of a test listens: the mailer's policy lets it out to the ports of mail."""
+
 NODE_ADDRESS = "10.213.0.2"
 """The node as this machine and the pods reach it."""
+
+PUBLIC_ADDRESS = "203.0.113.1"
+"""This machine once more, as pods reach what is on the Internet (RFC 5737)."""
+
+METADATA_ADDRESS = "169.254.213.1"
+"""This machine once more, as pods reach the metadata service of a cloud."""
+
+FAR_ADDRESSES = (PUBLIC_ADDRESS, METADATA_ADDRESS)
 
 NODE_LINK = f"{HOST_ADDRESS}/30"
 POD_RANGE = "10.214.0.0/22"

@@ -60,7 +60,12 @@ class Between:
             return web.Response(status=answer.status, headers=headers, body=await answer.read())
 
     async def serve(
-        self, host: str, identity: ssl.SSLContext, started: threading.Event, end: asyncio.Event
+        self,
+        host: str,
+        port: int,
+        identity: ssl.SSLContext,
+        started: threading.Event,
+        end: asyncio.Event,
     ) -> None:
         """Serve until `end`."""
         app = web.Application(client_max_size=16 * 2**20)
@@ -71,7 +76,7 @@ class Between:
         connector = aiohttp.TCPConnector(ssl=False)
         async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
             self._session = session
-            await web.TCPSite(runner, host, 0, ssl_context=identity).start()
+            await web.TCPSite(runner, host, port, ssl_context=identity).start()
             self.port = runner.addresses[0][1]
             started.set()
             await end.wait()
@@ -83,12 +88,14 @@ class Between:
 
 
 @contextmanager
-def standing_between(upstream: str, identity: ssl.SSLContext, host: str) -> Iterator[Between]:
-    """Serve on a port of `host`, in a thread of its own."""
+def standing_between(
+    upstream: str, identity: ssl.SSLContext, host: str, port: int = 0
+) -> Iterator[Between]:
+    """Serve on a port of `host`, zero for any that is free, in a thread of its own."""
     between = Between(upstream)
     started, loop, end = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
     thread = threading.Thread(
-        target=lambda: loop.run_until_complete(between.serve(host, identity, started, end))
+        target=lambda: loop.run_until_complete(between.serve(host, port, identity, started, end))
     )
     thread.start()
     assert started.wait(10)

@@ -73,7 +73,8 @@ class Cluster:
         authority = Authority(PKI, "kubernetes-ca")
         identity = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         identity.load_cert_chain(*authority.issue("between", "/CN=between", names))
-        with standing_between(API_SERVER, identity, HOST_ADDRESS) as between:
+        # At the port of a Kubernetes API: the functions' policies let them out to no other.
+        with standing_between(API_SERVER, identity, HOST_ADDRESS, 6443) as between:
             there = {"KUBERNETES_SERVICE_HOST": HOST_ADDRESS}
             there["KUBERNETES_SERVICE_PORT"] = str(between.port)
             with Target(self).running_otherwise(

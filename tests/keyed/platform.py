@@ -1,5 +1,6 @@
 """A platform that asks for keys, with the mailbox that its mails arrive in."""
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.backend import Cluster
-from tests.cluster.environment import HOST_ADDRESS
+from tests.cluster.environment import HOST_ADDRESS, MAIL_PORT
 from tests.cluster.keys import asking_for_keys
 from tests.journeys.platform import Done, Platform
 from tests.local.backend import engine
@@ -53,10 +54,19 @@ def registered(keyed: Keyed, folder: Path, name: str) -> Person:
     return somebody
 
 
+def key_of(somebody: Person) -> str:
+    """Return the key that somebody's profile holds."""
+    kept = json.loads((somebody.home / "maxcloud" / "credentials").read_text(encoding="utf-8"))
+    return str(kept["profiles"][0]["api_key"])
+
+
 @contextmanager
 def keyed_cluster() -> Iterator[Keyed]:
     """The test cluster with real keys, and a mail server that its pods reach."""
-    with smtp(host=HOST_ADDRESS) as (mailbox, place), asking_for_keys(f"smtp://{place}"):
+    with (
+        smtp(host=HOST_ADDRESS, port=MAIL_PORT) as (mailbox, place),
+        asking_for_keys(f"smtp://{place}"),
+    ):
         yield Keyed(Platform(Cluster()), mailbox)
 
 

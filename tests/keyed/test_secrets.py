@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.backend import Cluster
 from tests.journeys import images
-from tests.keyed.platform import Keyed, Person
+from tests.keyed.platform import Keyed, Person, key_of
 from tests.local.backend import Engine
 
 SYSTEM = "/api/v1/namespaces/mc-system"
@@ -183,9 +183,3 @@ def walk(keyed: Keyed, folder: Path, search: Search) -> str:
 def create_key(somebody: Person, role: str) -> str:
     command = ("auth", "api-keys", "create", "--name", role, "--role", role, "--quiet")
     return somebody(*command).out.strip()
-
-
-def key_of(somebody: Person) -> str:
-    """Return the key that somebody's profile holds."""
-    kept = json.loads((somebody.home / "maxcloud" / "credentials").read_text(encoding="utf-8"))
-    return str(kept["profiles"][0]["api_key"])

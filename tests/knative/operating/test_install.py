@@ -15,7 +15,7 @@ import yaml
 
 from maxcloud_cli.platform import plan
 from tests.cluster.backend import Cluster
-from tests.cluster.environment import GATEWAY, HOST_ADDRESS, kubectl
+from tests.cluster.environment import GATEWAY, HOST_ADDRESS, MAIL_PORT, kubectl
 from tests.cluster.install import environment, manifests
 from tests.journeys.platform import Platform, eventually
 from tests.keyed.platform import Keyed, Person, registered
@@ -114,7 +114,7 @@ def test_what_is_installed_is_there_once_and_gone_without_a_trace(
     platform = Platform(Cluster())
     name = f"k-{uuid.uuid4().hex[:8]}"
 
-    with smtp(host=HOST_ADDRESS) as (mailbox, address):
+    with smtp(host=HOST_ADDRESS, port=MAIL_PORT) as (mailbox, address):
         told = environment() | {"SMTP_URL": f"smtp://{address}"}
         assert operate(*install, env=told).strip() == GATEWAY
         assert httpx.get(f"{GATEWAY}/readyz", timeout=30).status_code == 200
