@@ -47,7 +47,7 @@ def _boot(steps: Steps) -> None:
         # Debian's layer waits for the network while the compiler waits for the processor.
         layer = pool.submit(images.base_layer)
         with steps.step("build Go programs"):
-            binaries = build.binaries()
+            programs = [build.binaries(), build.policies()]
             folders = build.module_folders(list(CONFIGURATION))
         with steps.step("make Debian's layer"):
             layer.result()
@@ -56,17 +56,18 @@ def _boot(steps: Steps) -> None:
     with steps.step("make base and database images"):
         debian = [images.base_image(), images.postgres_image()]
     with steps.step("start Kubernetes"):
-        node.start(binaries)
+        node.start(programs)
         wait_until("the node", node.ready, 120, LOGS)
     with steps.step("import images"):
         for archive in (system, *debian):
             node.import_images(archive)
     with steps.step("start Knative"):
         knative.install(folders)
+        wait_until("network policies", node.enforces_policies, 60, LOGS / "policies.log")
     with steps.step("reach the gateway"):
         wait_until("the gateway", _gateway_answers, 60, LOGS / "forward.log")
     steps.write(SECONDS_FILE)
-    KEY_FILE.write_text(build.key())
+    KEY_FILE.write_text(_sources())
 
 
 def down() -> None:
@@ -78,7 +79,7 @@ def down() -> None:
 
 def _recovers() -> bool:
     """Whether a cluster of these very sources runs and is, or soon gets, healthy."""
-    if not (node.running() and KEY_FILE.exists() and KEY_FILE.read_text() == build.key()):
+    if not (node.running() and KEY_FILE.exists() and KEY_FILE.read_text() == _sources()):
         return False
     try:
         wait_until("the running cluster", _healthy, RECOVERY_SECONDS, LOGS)
@@ -88,8 +89,13 @@ def _recovers() -> bool:
     return True
 
 
+def _sources() -> str:
+    return f"{build.key()} {build.policies_key()}"
+
+
 def _healthy() -> bool:
-    return node.ready() and knative.available() and _gateway_answers()
+    is_up = node.ready() and node.enforces_policies() and knative.available()
+    return is_up and _gateway_answers()
 
 
 def _gateway_answers() -> bool:

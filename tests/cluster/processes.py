@@ -35,6 +35,7 @@ USERS = {
     "kube-scheduler": "/CN=system:kube-scheduler",
     "kube-proxy": "/CN=system:kube-proxy",
     "kubelet": f"/O=system:nodes/CN=system:node:{HOSTNAME}",
+    "policies": "/CN=maxcloud:policies",
 }
 """Who talks to the API server, each with a kubeconfig of its own: name → subject."""
 
@@ -99,6 +100,14 @@ def processes() -> list[Process]:
         kubeconfig=PKI / "kubelet.kubeconfig",
         node_ip=NODE_ADDRESS,
     )
+    # It is not told the node ports, at which it would let pods in: kube-proxy leads those on before
+    # its rules, and what else listens in so wide a range, the kubelet, is not for pods.
+    policies = command(
+        "policies",
+        kubeconfig=PKI / "policies.kubeconfig",
+        hostname_override=HOSTNAME,
+        service_cluster_ip_range=SERVICE_RANGE,
+    )
     # In memory: the data ends with the cluster, and no disk slows the API down.
     etcd = command("etcd", data_dir="/run/etcd", unsafe_no_fsync="true")
     containerd = ["containerd", "--config", str(STATE / "containerd.toml")]
@@ -111,6 +120,7 @@ def processes() -> list[Process]:
         Process("kube-scheduler", scheduler),
         Process("kubelet", kubelet),
         Process("kube-proxy", command("kube-proxy", config=STATE / "kube-proxy.json")),
+        Process("policies", policies),
         Process("registry", [*command("registry"), "serve", str(STATE / "registry.json")]),
         Process("forward", [*command("forward"), *forward], on_machine=True),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from tests.cluster.certificates import Authority
 from tests.cluster.environment import (
     CA_FILE,
+    FAR_ADDRESSES,
     HOST_ADDRESS,
     KUBECONFIG,
     NODE_ADDRESS,
@@ -34,12 +36,16 @@ SPECIFICATION = STATE / "node.json"
 """What `init` reads: mounts, links and processes."""
 
 
-def write(binaries: Path) -> None:
-    """Write everything that the node's first process and its children read."""
-    for name in ("pki", "logs", "kubelet", "registry"):
+def write(programs: Sequence[Path]) -> None:
+    """Write everything that the node's first process and its children read.
+
+    `programs` are the folders of the Go binaries.
+    """
+    for name in ("pki", "logs", "kubelet", "registry", "bin"):
         (STATE / name).mkdir(parents=True, exist_ok=True)
     STATE.chmod(0o700)
-    (STATE / "bin").symlink_to(binaries)
+    for program in (each for folder in programs for each in folder.iterdir()):
+        (STATE / "bin" / program.name).symlink_to(program)
     for folder in COVERED:
         folder.mkdir(parents=True, exist_ok=True)
     for path, text in files().items():
@@ -109,7 +115,7 @@ def _machine_links() -> list[list[str]]:
     ranges = (POD_RANGE, SERVICE_RANGE)
     return [
         ["ip", "link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", "1"],
-        ["ip", "address", "add", NODE_LINK, "dev", LINK],
+        *(["ip", "address", "add", each, "dev", LINK] for each in (NODE_LINK, *FAR_ADDRESSES)),
         ["ip", "link", "set", LINK, "up"],
         *(["ip", "route", "add", target, "via", NODE_ADDRESS] for target in ranges),
     ]
@@ -119,13 +125,15 @@ def _links() -> list[list[str]]:
     """The node's side.
 
     Services are addresses that only packet rules know, yet a packet needs a route to meet
-    them. Everything beyond is refused at once: the cluster has no way to the Internet.
+    them. Everything beyond is refused at once: the cluster has no way to the Internet, and
+    two addresses of the machine stand for what is far.
     """
+    far = (SERVICE_RANGE, *FAR_ADDRESSES)
     return [
         ["ip", "link", "set", "lo", "up"],
         ["ip", "address", "add", f"{NODE_ADDRESS}/30", "dev", "eth0"],
         ["ip", "link", "set", "eth0", "up"],
-        ["ip", "route", "add", SERVICE_RANGE, "via", HOST_ADDRESS],
+        *(["ip", "route", "add", each, "via", HOST_ADDRESS] for each in far),
         ["ip", "route", "add", "unreachable", "default"],
         ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"],
     ]

@@ -1,6 +1,6 @@
-"""The network policies of the platform and of Knative, as data.
+"""The network policies of the platform and of Knative, as data: what they say.
 
-No network of the tests enforces them, so what is held here is what they say.
+The network of the test cluster enforces them; what comes of it is in tests/keyed/test_reach.py.
 """
 
 from __future__ import annotations
