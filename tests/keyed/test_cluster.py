@@ -10,35 +10,10 @@ import pytest
 from maxcloud.knative import isolation
 from tests.cluster.environment import KUBECONFIG, STATE, kubectl
 from tests.journeys.platform import eventually
-from tests.keyed.platform import Keyed, Person, registered
+from tests.keyed.cluster import made_whole, missing_in
+from tests.keyed.platform import Keyed, registered
 
-
-@pytest.fixture(autouse=True)
-def _on_the_cluster(request: pytest.FixtureRequest) -> None:
-    if request.config.getoption("--platform") != "cluster":
-        pytest.skip("needs Kubernetes: make test-cluster")
-
-
-def namespace_of(somebody: Person) -> str:
-    return f"mc-org-{somebody('auth', 'status', '--quiet').out.strip()}"
-
-
-def missing_in(namespace: str) -> list[str]:
-    """The kinds of what bounds an organisation that are not there (yet)."""
-    missing = []
-    for each in isolation.objects(uuid.UUID(namespace.removeprefix("mc-org-")), namespace):
-        kind, name = each["kind"].lower(), each["metadata"]["name"]
-        where = () if kind == "namespace" else ("-n", namespace)
-        if not kubectl("get", kind, name, *where, "--ignore-not-found", "-o", "name"):
-            missing.append(each["kind"])
-    return missing
-
-
-def made_whole(somebody: Person) -> str:
-    """Return the namespace of somebody's organisation, with all that bounds it."""
-    namespace = namespace_of(somebody)
-    eventually("what bounds it", lambda: missing_in(namespace), 60, lambda missing: not missing)
-    return namespace
+pytestmark = pytest.mark.usefixtures("on_the_cluster")
 
 
 def may(account: str, *what: str) -> bool:
