@@ -245,7 +245,7 @@ _OF_THE_API: tuple[tuple[type[Exception], str, str, int], ...] = (
         "ask a member for an invitation; `maxcloud invite accept TOKEN` makes you one",
         FAILED,
     ),
-    (errors.Forbidden, "", "use a key with a role that may do this", FAILED),
+    (errors.Forbidden, "", "`maxcloud auth status` shows whose key this is, and its role", FAILED),
     (
         errors.NotFound,
         "",

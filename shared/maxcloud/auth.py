@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from maxcloud import keys
+from maxcloud import keys, system
 from maxcloud.config import DEV_ORG_ID, DEV_USER_ID, Config, Registration
 from maxcloud.errors import EmailUnverified, Forbidden, Unauthenticated, Unavailable
 from maxcloud.models import Role
@@ -66,8 +66,14 @@ def require(identity: Identity, least: Role, config: Config) -> None:
     """Raise Forbidden when the caller's role does not cover `least`.
 
     What asks for `deploy` writes services and images: it asks for a proven address too, where
-    the installation does, or raises EmailUnverified.
+    the installation does, or raises EmailUnverified. In the platform's own organisation everybody
+    only reads.
     """
+    if identity.org_id == system.ORG_ID and least is not Role.READ:
+        raise Forbidden(
+            "the platform's own services are only read here:"
+            " `maxcloud platform install` and `maxcloud platform rollback` change them"
+        )
     if not identity.role.covers(least):
         raise Forbidden(f"this needs the role {least}, your key has {identity.role}")
     wants_proof = least is Role.DEPLOY and config.registration == Registration.VERIFY

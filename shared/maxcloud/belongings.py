@@ -3,7 +3,7 @@
 import time
 from uuid import UUID
 
-from maxcloud import registry
+from maxcloud import registry, system
 from maxcloud.config import DEV_ORG_ID, Config
 from maxcloud.knative import isolation
 from maxcloud.knative.manifests import Manifest
@@ -12,8 +12,11 @@ from maxcloud.knative.manifests import Manifest
 def belongings(config: Config, org_id: UUID) -> list[Manifest]:
     """Return all of it, in order of creation.
 
-    DEV_MODE's namespace is the developer's own, and left as it is.
+    DEV_MODE's namespace is the developer's own, and left as it is; that of the platform is an
+    installation's.
     """
+    if org_id == system.ORG_ID:
+        return []
     pulls = pull_secret(config, org_id)
     if org_id == DEV_ORG_ID:
         return pulls

@@ -13,7 +13,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from maxcloud import names
+from maxcloud import names, system
 from maxcloud.errors import ConfigError
 
 # The one organisation and user of DEV_MODE. Fixed, so that a restart finds its services again.
@@ -70,6 +70,8 @@ class Config:
 
     def namespace_of(self, org_id: UUID) -> str:
         """Return the namespace that an organisation's services live in."""
+        if org_id == system.ORG_ID:
+            return system.NAMESPACE
         return self.namespace if org_id == DEV_ORG_ID else f"mc-org-{org_id}"
 
     @property

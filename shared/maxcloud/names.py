@@ -38,6 +38,11 @@ def why_not_a_name(name: str) -> str | None:
     return None
 
 
+def may_be_a_name(text: str) -> bool:
+    """Tell whether a service may have this name, or a function of the platform."""
+    return _why_not_a_label(text, NAME_MAX) is None
+
+
 def why_not_a_tag(tag: str) -> str | None:
     """Return what is wrong with a revision's tag in one sentence, or None for a good one."""
     return _why_not_a_label(tag, TAG_MAX)

@@ -104,7 +104,7 @@ async def test_a_row_cannot_be_put_into_another_organisation(
 @pytest.mark.parametrize("table", ["organizations", "memberships"])
 def test_without_an_organisation_there_is_no_row(untouched: TestDatabase, table: str) -> None:
     query = f"select count(*) from {table}"  # noqa: S608 - ours
-    assert execute(untouched.owner, query) == [(1,)]
+    assert execute(untouched.owner, query) == [(2,)]
     assert execute(untouched.api, query) == [(0,)]
 
 

@@ -28,6 +28,13 @@ def test_what_is_no_name_is_told_why(name: str, why: str) -> None:
     assert names.why_not_a_name(name) == why
 
 
+def test_a_functions_name_is_looked_for_though_it_is_reserved() -> None:
+    assert all(names.may_be_a_name(name) for name in names.RESERVED_NAMES)
+    assert not any(
+        names.may_be_a_name(text) for text in ("", "a--b", "A", "a\n", "a\x00", "x" * 41)
+    )
+
+
 def test_no_id_is_a_name_and_no_name_an_id() -> None:
     for _ in range(1000):
         id = uuid.uuid4()

@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from maxcloud import names, traffic
+from maxcloud import names, system, traffic
 from maxcloud.errors import InvalidField, NameTaken, NotFound, PreconditionFailed, ServiceDeleting
 from maxcloud.models import (
     LATEST,
@@ -124,7 +124,9 @@ class ServiceRow:
     def public(self, domain: str) -> Service:
         """Return the service as the API shows it."""
         shown = {field: getattr(self, field) for field in _PUBLIC}
-        shown["url"] = names.url(self.name, domain)
+        # The platform's functions answer inside the cluster alone; together they are the API.
+        is_own = self.org_id == system.ORG_ID
+        shown["url"] = names.api_url(domain) if is_own else names.url(self.name, domain)
         shown["traffic"] = [
             {**share, "url": tag and names.tag_url(self.name, tag, domain)}
             for share in self.traffic
@@ -286,7 +288,8 @@ async def _lock(connection: AsyncConnection, org_id: UUID, id_or_name: str) -> S
 
 def _key(id_or_name: str) -> dict[str, object]:
     id = names.as_id(id_or_name)
-    return {"id": id, "name": None if id or names.why_not_a_name(id_or_name) else id_or_name}
+    is_name = id is None and names.may_be_a_name(id_or_name)
+    return {"id": id, "name": id_or_name if is_name else None}
 
 
 async def _one(
