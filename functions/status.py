@@ -11,13 +11,15 @@ from typing import Any
 from functions_framework.aio import http
 from starlette.requests import Request
 
+from maxcloud import system
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import CLUSTER_CHANGES, Event, ObjectReference, Type, read_data
 from maxcloud.http import Api, Call
-from maxcloud.knative import cluster, manifests
+from maxcloud.knative import cluster, functions, manifests
 from maxcloud.knative import status as knative
 from maxcloud.models import ServiceHint, ServiceStatus
 from maxcloud.store import convergence as rows
+from maxcloud.store import functions as own
 from maxcloud.store import revisions
 from maxcloud.store.services import ServiceRow
 
@@ -36,6 +38,9 @@ async def on_change(call: Call, event: Event) -> None:
     if not event.type.startswith(CLUSTER_CHANGES):
         raise PermanentError(f"no handler for {event.type}")
     changed = read_data(event, ObjectReference)
+    if changed.namespace == system.NAMESPACE:
+        await look_at_function(call, changed.name)
+        return
     row = await rows.named_across_tenants(call.db, changed.name)
     if row is None or call.config.namespace_of(row.org_id) != changed.namespace:
         return
@@ -52,6 +57,10 @@ async def on_hint(call: Call, event: Event) -> None:
     if event.type not in {Type.DEPLOY_REQUESTED, Type.DELETE_REQUESTED}:
         raise PermanentError(f"no handler for {event.type}")
     hint = read_data(event, ServiceHint)
+    if hint.org_id == system.ORG_ID:
+        if await look_at_function(call, hint.name or "") == ServiceStatus.PENDING:
+            raise TemporaryError("not settled yet")
+        return
     row = await rows.load(call.db, hint.org_id, hint.id)
     if row is None or (hint.generation and hint.generation < row.generation):
         return
@@ -59,6 +68,32 @@ async def on_hint(call: Call, event: Event) -> None:
     after = await rows.load(call.db, hint.org_id, hint.id)
     if after is not None and not after.is_settled:
         raise TemporaryError("not settled yet")
+
+
+async def look_at_function(call: Call, name: str) -> str | None:
+    """Keep what one of the platform's own functions has become; return its status, if it has one.
+
+    Its row follows whatever an operator does.
+    """
+    if not system.is_function(name):
+        return None
+    live = await cluster.get_service(system.NAMESPACE, name)
+    if live is None or not manifests.is_function(live):
+        await own.forget(call.db, name)
+        return None
+    revisions = {
+        each: await cluster.get_revision(system.NAMESPACE, each)
+        for each in functions.revisions_of(live)
+    }
+    newest = knative.newest_revision(live)
+    if newest is None or revisions[newest] is None:
+        return None  # Knative has not looked at it yet
+    is_ready = knative.is_ready(live)
+    pods = [] if is_ready else await cluster.pods_of_revision(system.NAMESPACE, newest)
+    observed = knative.observe(live, revisions[newest], pods, datetime.now(UTC))
+    seen = functions.function(live, [each for each in revisions.values() if each], observed)
+    await own.keep(call.db, seen)
+    return seen.status
 
 
 async def look(call: Call, row: ServiceRow) -> bool:

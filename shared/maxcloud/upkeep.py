@@ -1,4 +1,7 @@
-"""An operator's look into the database: `python -m maxcloud.upkeep report | replay ID… | drop ID…`.
+"""An operator's look into the database: `python -m maxcloud.upkeep WORD…`.
+
+`report`, `replay ID…` and `drop ID…` are about rows and dead letters. `adopt PREFIX DIGEST NAME…`
+gives the platform's own organisation its key, which is not told, and has functions looked at.
 
 `maxcloud platform` runs it as a Job in the cluster, so that a kubeconfig is enough and wherever the
 database is it stays closed. It prints one line of JSON.
@@ -18,7 +21,7 @@ from cloudevents.http import CloudEvent
 from maxcloud import events
 from maxcloud.config import Config
 from maxcloud.errors import ConfigError, MaxCloudError
-from maxcloud.store import convergence, dead_letters, sweeps
+from maxcloud.store import convergence, dead_letters, functions, sweeps
 from maxcloud.store.database import Database
 from maxcloud.store.dead_letters import DeadLetter
 
@@ -51,6 +54,21 @@ async def replay(db: Database, sink: str | None, ids: Sequence[UUID]) -> dict[st
     return {"done": await dead_letters.drop(db, sent)}
 
 
+async def adopt(
+    db: Database, sink: str | None, prefix: str, digest: bytes, names: Sequence[str]
+) -> dict[str, Any]:
+    """Keep the system organisation's key, and let `status` look at functions; say at which."""
+    await functions.keep_key(db, prefix, digest)
+    told = [
+        await events.publish(
+            sink, events.about(events.Type.DEPLOY_REQUESTED, "platform", functions.hint(name))
+        )
+        for name in names
+    ]
+    # What the broker did not take, the next sweep says.
+    return {"done": [name for name, is_told in zip(names, told, strict=True) if is_told]}
+
+
 def event_of(letter: DeadLetter) -> CloudEvent:
     """Return the event that became a dead letter."""
     kept = {k: v for k, v in letter.headers.items() if not k.startswith(_ADDED)}
@@ -77,7 +95,9 @@ async def run(words: Sequence[str], config: Config) -> dict[str, Any]:
                 return await replay(db, config.sink, [UUID(each) for each in ids])
             case ["drop", *ids] if ids:
                 return {"done": await dead_letters.drop(db, [UUID(each) for each in ids])}
-        raise ConfigError("say report, replay ID… or drop ID…")
+            case ["adopt", prefix, digest, *names]:
+                return await adopt(db, config.sink, prefix, bytes.fromhex(digest), names)
+        raise ConfigError("say report, replay ID…, drop ID… or adopt PREFIX DIGEST NAME…")
     finally:
         await db.close()
 

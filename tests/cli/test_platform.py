@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from maxcloud import system
 from maxcloud_cli.platform import plan
 from maxcloud_local import kinds
 from maxcloud_local.kinds import Kind
@@ -67,10 +68,16 @@ def test_an_uninstallation_takes_what_was_made_and_leaves_data_and_others(
 
 
 def test_with_tenants_their_namespaces_and_the_secrets_go_too(installed: ApiServer) -> None:
+    # A function is a service of the platform's own organisation, and goes once.
+    make(installed, kinds.SERVICE, "services", **OURS, **system.labels("services"))
+    words = ("platform", "uninstall", "--tenants", "--dry-run", "-o", "json")
+    told = json.loads(Maxcloud(installed.environment)(*words).out)
+    assert [each["name"] for each in told if each["kind"] == "Service"] == ["mc-system/services"]
     done = Maxcloud(installed.environment)("platform", "uninstall", "--tenants", "--yes")
     assert done.code == 0, done.err
     assert there(installed, kinds.SECRET) == {"theirs"}
     assert "mc-org-1" not in there(installed, kinds.NAMESPACE)
+    assert there(installed, kinds.SERVICE) == set()
     assert SYSTEM in there(installed, kinds.NAMESPACE)
 
 

@@ -88,7 +88,10 @@ async def test_as_a_program_it_prints_one_line(database: TestDatabase) -> None:
     assert run(database, "report")["dead_letters"] == []
 
 
-@pytest.mark.parametrize("words", [[], ["drop"], ["drop", "x"], ["report", "all"]])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["drop"], ["drop", "x"], ["report", "all"], ["adopt", "mc_x"], ["adopt", "mc_x", "no"]],
+)
 def test_words_that_say_nothing_are_refused_in_one_sentence(
     untouched: TestDatabase, words: list[str]
 ) -> None:

@@ -16,8 +16,8 @@ USE = re.compile(r'_SQL\["(\w+)"\]|_(?:run|rows|one|all|find|guarded)\(\s*(?:\w+
 
 def test_there_are_statements() -> None:
     expected = """
-        accounts api_keys convergence dead_letters idempotency images invitations limits mails
-        organisations revisions service_events service_names services sweeps
+        accounts api_keys convergence dead_letters functions idempotency images invitations limits
+        mails organisations revisions service_events service_names services sweeps
     """
     assert expected.split() == NOUNS
 

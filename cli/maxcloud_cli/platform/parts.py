@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from maxcloud import system
+
 Object = dict[str, Any]
 
-SYSTEM = "mc-system"
+SYSTEM = system.NAMESPACE
 NAMESPACES = (SYSTEM, "knative-serving", "knative-eventing", "kourier-system")
 
 KSVC = ("serving.knative.dev/v1", "Service")

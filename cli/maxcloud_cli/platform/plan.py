@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from maxcloud import system
 from maxcloud_cli.platform.parts import SYSTEM, Object, is_one_of
 from maxcloud_local import manifests
 
@@ -82,6 +83,8 @@ def shipped(domain: str, image: str, settings: Mapping[str, str]) -> list[Object
 def marked(objects: Iterable[Object], *, makes_namespace: bool) -> list[Object]:
     """Return the objects with an installation's label, and with their settings' mark.
 
+    A function is labelled as a service too, for it is one of the platform's own organisation.
+
     Knative's own, and a namespace that was there before (`makes_namespace` is false), get no label:
     they outlive it. The mark makes another setting another revision, which is tried as such, and
     another migration's Job: what that seeds depends on them.
@@ -90,7 +93,7 @@ def marked(objects: Iterable[Object], *, makes_namespace: bool) -> list[Object]:
     stamp = _stamp(settings_of(listed))
     return [
         _labelled(each) if is_made(each, makes_namespace=makes_namespace) else each
-        for each in (_stamped(each, stamp) for each in listed)
+        for each in (_stamped(_as_service(each), stamp) for each in listed)
     ]
 
 
@@ -172,6 +175,14 @@ def _labelled(thing: Object) -> Object:
     if claims:
         changed["spec"] = {**thing["spec"], "volumeClaimTemplates": list(map(_labelled, claims))}
     return changed
+
+
+def _as_service(thing: Object) -> Object:
+    metadata = thing["metadata"]
+    if not is_one_of(thing, [FUNCTION]) or not system.is_function(metadata["name"]):
+        return thing
+    labels = {**metadata.get("labels", {}), **system.labels(metadata["name"])}
+    return {**thing, "metadata": {**metadata, "labels": labels}}
 
 
 def _stamp(settings: Mapping[str, str]) -> str:

@@ -71,6 +71,8 @@ def _tenants(cluster: Cluster) -> list[Object]:
     namespaces = cluster.list(*NAMESPACE, labels=OF_TENANTS)
     names = {each["metadata"]["name"] for each in namespaces}
     services = cluster.list(*KSVC, labels=OF_TENANTS)
+    # The platform's own are labelled so too, and go as what an installation has made.
+    names.add(SYSTEM)
     elsewhere = [each for each in services if each["metadata"]["namespace"] not in names]
     return [*elsewhere, *namespaces]
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from maxcloud import names
+from maxcloud import names, system
 from maxcloud.errors import MaxCloudError
 from maxcloud.models import LATEST, Template, TrafficShare
 from maxcloud.references import Reference
@@ -230,6 +230,13 @@ def service_id(live: Manifest) -> UUID:
 def is_of(live: Manifest, service: UUID) -> bool:
     """Tell whether an object belongs to this service and not to somebody else of its name."""
     return service_id(live) == service
+
+
+def is_function(live: Manifest) -> bool:
+    """Tell whether an object is one of the platform's own functions, of the name that it has."""
+    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
+    is_named_so = namespace == system.NAMESPACE and system.is_function(name)
+    return is_named_so and is_of(live, system.service_id(name))
 
 
 def replacement(live: Manifest, wanted: Manifest) -> Manifest | None:

@@ -4,7 +4,7 @@ Each step writes back guarded by the generation that was loaded. So lost, double
 interleaved events do no harm.
 """
 
-from maxcloud import catalogue, oci, traffic
+from maxcloud import catalogue, oci, system, traffic
 from maxcloud.belongings import belongings, pull_secret
 from maxcloud.errors import TemporaryError
 from maxcloud.events import Type
@@ -21,7 +21,12 @@ from maxcloud.store.services import ServiceRow
 
 
 async def converge(call: Call, hint: ServiceHint) -> None:
-    """Make the cluster have what the row of one service says, whatever the hint said."""
+    """Make the cluster have what the row of one service says, whatever the hint said.
+
+    Of the platform's own functions the rows follow the cluster, never the other way.
+    """
+    if hint.org_id == system.ORG_ID:
+        return
     row = await rows.load(call.db, hint.org_id, hint.id)
     if row is None:
         await bury(call, hint)

@@ -191,6 +191,7 @@ class Expected:
     generation: int
     is_settled: bool
     cluster_generation: int | None
+    cluster_version: int
 
     def hint(self) -> ServiceHint:
         """Return the data of an event that names this service."""

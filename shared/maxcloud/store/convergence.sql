@@ -132,7 +132,7 @@ limit %(most)s
 
 -- everything_across_tenants --
 select
-    id, org_id, name, generation, cluster_generation,
+    id, org_id, name, generation, cluster_generation, cluster_version,
     status <> 'deleting' and observed_generation = generation as is_settled
 from services
 
