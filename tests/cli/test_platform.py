@@ -1,12 +1,15 @@
 """`maxcloud platform install` and `uninstall`: what they refuse, take away and leave."""
 
+import base64
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from maxcloud import system
+from maxcloud import keys, system
 from maxcloud_cli.platform import plan
 from maxcloud_local import kinds
 from maxcloud_local.kinds import Kind
@@ -79,6 +82,32 @@ def test_with_tenants_their_namespaces_and_the_secrets_go_too(installed: ApiServ
     assert "mc-org-1" not in there(installed, kinds.NAMESPACE)
     assert there(installed, kinds.SERVICE) == set()
     assert SYSTEM in there(installed, kinds.NAMESPACE)
+
+
+ADOPT = """
+from maxcloud_cli.platform import adopting, cluster
+print(adopting.adopt(cluster.Cluster(), []))
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (keys.make(), "its own services are left as they are: there is no function reconcile"),
+        ("mistyped", "what Secret system-key holds is no API key: delete it and install again"),
+        ("", "there is no api-key in Secret system-key of mc-system"),
+    ],
+)
+def test_what_keeps_functions_from_being_services_is_said(
+    api: ApiServer, key: str, said: str
+) -> None:
+    for name, field, value in (("system-key", "api-key", key), ("platform", "secret-key", "s")):
+        data = {field: base64.b64encode(value.encode()).decode()}
+        api.store.create(kinds.SECRET, an_object(kinds.SECRET, name, SYSTEM, data=data))
+    command = [sys.executable, "-c", ADOPT]
+    done = subprocess.run(command, env=api.environment, capture_output=True, text=True, check=False)
+    assert said in done.stdout + done.stderr
+    assert key not in done.stdout + done.stderr or not key
 
 
 def test_without_a_terminal_it_wants_a_yes(installed: ApiServer) -> None:

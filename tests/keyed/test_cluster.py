@@ -37,7 +37,7 @@ def test_organisations_are_out_of_each_others_reach(keyed: Keyed, tmp_path: Path
     assert not may("mc-system:services", "list", "pods", "-n", ours)
     for what in (("list", "pods"), ("watch", "pods"), ("get", "pods", "--subresource=log")):
         assert may("mc-system:logs", *what, "-n", ours)
-        assert not may("mc-system:logs", *what, "-n", "mc-system")
+        assert not may("mc-system:logs", *what, "-n", "knative-serving")
     assert not may("mc-system:logs", "get", "secrets", "-n", ours)
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from maxcloud_cli.platform import jobs, parts, plan, secrets, upness
+from maxcloud_cli.platform import adopting, jobs, parts, plan, secrets, upness
 from maxcloud_cli.platform.cluster import Cluster
 from maxcloud_cli.platform.errors import JobFailed
 from maxcloud_cli.platform.parts import SYSTEM, Object, is_one_of
@@ -58,7 +58,8 @@ def changes(cluster: Cluster, wanted: Sequence[Object]) -> list[Change]:
 def install(cluster: Cluster, wanted: Sequence[Object], show: Show) -> None:
     """Apply everything in its order and wait until it is well; raises JobFailed where it is not.
 
-    What is as it should be is left alone, so a second time changes nothing.
+    What is as it should be is left alone, so a second time changes nothing. In the end the
+    functions are services of the platform's own organisation.
     """
     for phase in plan.phases(wanted):
         for each in phase.objects:
@@ -72,6 +73,7 @@ def install(cluster: Cluster, wanted: Sequence[Object], show: Show) -> None:
         metadata = each["metadata"]
         place = (each["apiVersion"], each["kind"], metadata["name"], metadata.get("namespace", ""))
         cluster.delete(*place)
+    show.reached(adopting.adopt(cluster, wanted))
 
 
 def _what(cluster: Cluster, wanted: Object, has_namespace: bool) -> str:

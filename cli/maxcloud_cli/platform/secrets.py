@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from secrets import token_urlsafe
 
-from maxcloud import registry
+from maxcloud import keys, registry
 from maxcloud_cli.platform.parts import SYSTEM, Object
 from maxcloud_cli.platform.plan import LABEL, OURS
 
@@ -16,6 +16,9 @@ _MAIL = {"RESEND_API_KEY": "resend-api-key", "SMTP_URL": "smtp-url"}
 _STORAGE = "REGISTRY_STORAGE_"
 
 MAIL, STORAGE = "mail", "registry-storage"
+
+# What reads the platform's own services, for who may read Secrets.
+SYSTEM_KEY = "system-key"
 
 
 def database() -> dict[str, str]:
@@ -44,8 +47,18 @@ def private_registry() -> dict[str, str]:
     }
 
 
+def system_key() -> dict[str, str]:
+    """Return a new API key, for the organisation of the platform's own functions."""
+    return {"api-key": keys.make()}
+
+
 # What makes the content of each Secret that nobody needs to say anything about.
-MADE_ONCE = {"database": database, "platform": platform, "registry": private_registry}
+MADE_ONCE = {
+    "database": database,
+    "platform": platform,
+    "registry": private_registry,
+    SYSTEM_KEY: system_key,
+}
 
 
 def said(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:

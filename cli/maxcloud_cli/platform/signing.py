@@ -1,24 +1,20 @@
 """What the private registry's tokens are signed with, and what Distribution is to know of it."""
 
-import base64
 from typing import TYPE_CHECKING, Any
 
-from maxcloud_cli.platform.errors import KubernetesMissing, NotInstalled
+from maxcloud_cli.platform import kept
+from maxcloud_cli.platform.errors import KubernetesMissing
 
 if TYPE_CHECKING:
     from maxcloud_cli.platform.cluster import Cluster
 
 # Where deploy/base has REGISTRY_JWT_SECRET from.
-NAMESPACE, SECRET, KEY = "mc-system", "registry", "jwt-secret"
+SECRET, KEY = "registry", "jwt-secret"
 
 
 def in_cluster(cluster: "Cluster") -> str:
     """Return REGISTRY_JWT_SECRET as a cluster's functions have it; raises NotInstalled."""
-    found = cluster.get("v1", "Secret", SECRET, NAMESPACE)
-    value = (found or {}).get("data", {}).get(KEY)
-    if not value:
-        raise NotInstalled(f"there is no {KEY} in Secret {SECRET} of {NAMESPACE}")
-    return base64.b64decode(value).decode()
+    return kept.value(cluster, SECRET, KEY)
 
 
 def jwks(value: str) -> dict[str, Any]:
