@@ -61,8 +61,10 @@ _NAMESPACE_REMAINS = ("NamespaceContentRemaining", "NamespaceFinalizersRemaining
 # What a container waits for that is about to start; the last one's reason is told by its end.
 _ON_THE_WAY = {"ContainerCreating", "PodInitializing", "CrashLoopBackOff"}
 
+SERVICE_OF = "serving.knative.dev/service"
+"""The label of each instance: the service that it is of."""
+
 _REVISION_OF = "serving.knative.dev/revision"
-_SERVICE_OF = "serving.knative.dev/service"
 
 
 def is_one_of(thing: Object, kinds: Iterable[str]) -> bool:
@@ -90,7 +92,7 @@ def functions(ksvcs: Iterable[Object], pods: Iterable[Object]) -> list[dict[str,
     """Return each function: what serves, whether the newest is ready, how many instances run."""
     running: dict[str, int] = {}
     for pod in pods:
-        name = pod["metadata"].get("labels", {}).get(_SERVICE_OF)
+        name = pod["metadata"].get("labels", {}).get(SERVICE_OF)
         if name and pod.get("status", {}).get("phase") == "Running":
             running[name] = running.get(name, 0) + 1
     return [

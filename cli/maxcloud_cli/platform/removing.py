@@ -6,7 +6,8 @@ from functools import partial
 from maxcloud_cli.platform import parts, plan
 from maxcloud_cli.platform.cluster import MANAGER, Cluster
 from maxcloud_cli.platform.installing import KEPT, NAMESPACE, made_namespace
-from maxcloud_cli.platform.parts import KSVC, OF_TENANTS, SYSTEM, Object, is_one_of
+from maxcloud_cli.platform.jobs import POD
+from maxcloud_cli.platform.parts import KSVC, OF_TENANTS, SERVICE_OF, SYSTEM, Object, is_one_of
 from maxcloud_cli.platform.steps import Change, Show, wait
 
 _OURS = f"{plan.LABEL}={plan.OURS}"
@@ -18,6 +19,10 @@ _ORDER = (
     ("functions", (plan.FUNCTION, plan.JOB, plan.DEPLOYMENT)),
     ("rights", ("rbac.authorization.k8s.io/*", "admissionregistration.k8s.io/*")),
 )
+
+# Before the namespaces: one with an instance in it is looked at again only after half of the time
+# that the instance may take to end, which is two and a half minutes.
+_SERVICES = "services"
 
 
 def uninstalling(cluster: Cluster, *, tenants: bool) -> list[Change]:
@@ -43,6 +48,8 @@ def uninstall(cluster: Cluster, show: Show, *, tenants: bool) -> None:
             cluster.delete(each["apiVersion"], each["kind"], *_name(each))
         # Knative's finalizers still need what the groups behind take away.
         wait(partial(_first_left, cluster, things), show.waiting)
+        if title == _SERVICES:
+            wait(partial(_first_instance, cluster, things), show.waiting)
         show.reached(title)
     for each in _borrowed(cluster, tenants=tenants):
         cluster.apply(_bare(each))
@@ -60,21 +67,14 @@ def _groups(cluster: Cluster, *, tenants: bool) -> list[tuple[str, list[Object]]
         left = [each for each in left if each not in of_it]
         found.append((title, of_it))
     if tenants:
-        found.append(("tenants", _tenants(cluster)))
+        # The platform's own are labelled so too, and go as what an installation has made.
+        services = cluster.list(*KSVC, labels=OF_TENANTS)
+        theirs = [each for each in services if each["metadata"]["namespace"] != SYSTEM]
+        found.append((_SERVICES, theirs))
+        found.append(("tenants", list(cluster.list(*NAMESPACE, labels=OF_TENANTS))))
     namespaces = [each for each in left if each["kind"] == "Namespace"]
     others = [each for each in left if each["kind"] != "Namespace"]
     return [*found, ("settings", others), ("the namespace", namespaces)]
-
-
-def _tenants(cluster: Cluster) -> list[Object]:
-    """Return the namespaces of organisations, and the services in DEV_MODE's namespace."""
-    namespaces = cluster.list(*NAMESPACE, labels=OF_TENANTS)
-    names = {each["metadata"]["name"] for each in namespaces}
-    services = cluster.list(*KSVC, labels=OF_TENANTS)
-    # The platform's own are labelled so too, and go as what an installation has made.
-    names.add(SYSTEM)
-    elsewhere = [each for each in services if each["metadata"]["namespace"] not in names]
-    return [*elsewhere, *namespaces]
 
 
 def _borrowed(cluster: Cluster, *, tenants: bool) -> Sequence[Object]:
@@ -105,6 +105,14 @@ def _first_left(cluster: Cluster, things: Sequence[Object]) -> str:
             held_by = parts.held_by(live)
             why = f" ({held_by})" if held_by else ""
             return f"{each['kind']} {each['metadata']['name']} to go{why}"
+    return ""
+
+
+def _first_instance(cluster: Cluster, services: Sequence[Object]) -> str:
+    for each in services:
+        name, namespace = _name(each)
+        if cluster.list(*POD, namespace, f"{SERVICE_OF}={name}"):
+            return f"the instances of {name} to end"
     return ""
 
 
