@@ -49,6 +49,9 @@ _LATER = (
     ("events", ("eventing.knative.dev/Trigger",)),
 )
 
+# A start takes a CPU for a second or two, and on the same nodes are the services of tenants.
+_STARTED_AT_ONCE = 3
+
 # What others stand in, run as or read, first.
 _FIRST = ("Namespace", "ServiceAccount", "ConfigMap", "Secret")
 
@@ -113,12 +116,25 @@ def is_of_knative(thing: Object) -> bool:
 def phases(objects: Sequence[Object]) -> list[Phase]:
     """Return the objects in the order in which they are applied."""
     later = [
-        Phase(title, [each for each in objects if is_one_of(each, kinds)])
+        phase
         for title, kinds in _LATER
+        for phase in _some_at_once(title, [each for each in objects if is_one_of(each, kinds)])
     ]
     taken = [id(each) for phase in later for each in phase.objects]
     first = [each for each in objects if id(each) not in taken]
     return [Phase("settings and rights", sorted(first, key=_turn)), *later]
+
+
+def _some_at_once(title: str, objects: Sequence[Object]) -> list[Phase]:
+    if not any(is_one_of(each, [FUNCTION]) for each in objects):
+        return [Phase(title, objects)]
+    return [
+        Phase(
+            f"{title}, {min(start + _STARTED_AT_ONCE, len(objects))} of {len(objects)}",
+            objects[start : start + _STARTED_AT_ONCE],
+        )
+        for start in range(0, len(objects), _STARTED_AT_ONCE)
+    ]
 
 
 def settings_of(objects: Iterable[Object]) -> dict[str, str]:
