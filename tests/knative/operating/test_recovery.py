@@ -87,7 +87,6 @@ def test_the_apis_route_and_the_settings_that_are_gone_are_brought_back(
     start = time.monotonic()
     [told] = [each for each in status(code=1)["parts"] if not each["ready"]]
     assert (told["kind"], told["name"]) == ("Ingress", "api")
-    # What bounds `reconcile` reads these, and must not stand in everybody's way without them.
     kubectl("delete", "configmap", "platform", "-n", "mc-system")
     operate("install", "--manifests", str(overlay), env=environment())
     assert platform.api("GET", "/healthz").status_code == 200
