@@ -83,6 +83,23 @@ def test_a_registry_that_is_started_anew(tmp_path: Path, blob: Content) -> None:
         assert made.digest(own.get(f"{repository}/blobs/{digest}").content) == digest
 
 
+def test_an_upload_that_the_registry_fails_at_begins_anew(tmp_path: Path, blob: Content) -> None:
+    repository, digest = anew(), digest_of_content(blob)
+    with distribution(tmp_path) as own:
+
+        def spoil() -> None:
+            [data] = tmp_path.rglob("_uploads/*/data")
+            data.unlink()
+            data.mkdir()
+
+        with (
+            Cutter(own.port, [SIZE // 2], spoil) as proxy,
+            Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
+        ):
+            target.upload(repository, digest, blob, lambda _: None)
+        assert made.digest(own.get(f"{repository}/blobs/{digest}").content) == digest
+
+
 def test_a_registry_that_stays_away(
     tmp_path: Path, blob: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ TIMEOUT = httpx.Timeout(30, connect=10, read=120)
 _CONNECTIONS = httpx.Limits(max_connections=8)
 
 OK, CREATED, ACCEPTED, NO_CONTENT, NOT_FOUND = 200, 201, 202, 204, 404
-_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY = 401, 403, 429
+_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _FAILED = 401, 403, 429, 500
 
 # Returns a token for the scopes.
 TokenSource = Callable[[tuple[str, ...]], str]
@@ -48,7 +48,14 @@ class KeyRefused(RegistryRefused):
 
 
 class Broken(Exception):
-    """No answer, or one that says: later."""
+    """No answer, or one that says: later.
+
+    `by_registry` is whether the registry itself could not do it, and no gateway in front of it.
+    """
+
+    def __init__(self, said: str, *, by_registry: bool = False) -> None:
+        super().__init__(said)
+        self.by_registry = by_registry
 
 
 class Connection:
@@ -153,7 +160,7 @@ class Connection:
                 continue
             break
         if answer.status_code == _TOO_MANY or answer.status_code >= 500:  # noqa: PLR2004
-            raise Broken(reason_of(answer))
+            raise Broken(reason_of(answer), by_registry=answer.status_code == _FAILED)
         return answer
 
     def _current_token(self) -> str:

@@ -37,6 +37,9 @@ _MANIFESTS = ", ".join(
     )
 )
 _RANGE_NOT_SATISFIABLE = 416
+# So often a registry may fail at an upload before that is begun anew: what a replica that died has
+# left in an object store may be of no use to the others.
+_FAILURES_MAX = 2
 # The registry knows the upload no more: it was cleared away, or is another registry's.
 _UPLOAD_LOST = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
 
@@ -49,6 +52,7 @@ class _UploadLost(Exception):
 class _Upload:
     place: str  # path and query of its next request
     offset: int = 0
+    failures: int = 0  # of the registry itself, without a byte of progress
 
 
 class Registry(Connection):
@@ -119,6 +123,8 @@ class Registry(Connection):
                 upload, failure = None, str(lost)
             except Broken as broken:
                 failure = str(broken)
+                if upload and broken.by_registry:
+                    upload.failures += 1
             if upload and upload.offset > furthest:
                 furthest, pauses = upload.offset, self._pauses()
             if failure:
@@ -166,15 +172,19 @@ class Registry(Connection):
         return last
 
     def _resumed(self, upload: _Upload, pauses: Iterator[float]) -> _Upload | None:
-        """Return the upload as far as the registry has it; None when it has it no more."""
-        while True:
+        """Return the upload as far as the registry has it; None when it is of no use any more."""
+        failures = upload.failures
+        while failures < _FAILURES_MAX:
             try:
                 answer = self._once("GET", upload.place)
             except Broken as broken:
+                failures += broken.by_registry
                 self._pause(pauses, str(broken))
                 continue
             found = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("Range", ""))
             # 0-0 is said of one byte and of none.
             if answer.status_code != NO_CONTENT or not found or found[1] == "0":
                 return None
-            return _Upload(self._place(answer), int(found[1]) + 1)
+            offset = int(found[1]) + 1
+            return _Upload(self._place(answer), offset, failures if offset == upload.offset else 0)
+        return None
