@@ -44,7 +44,11 @@ BINDS: Resource = ("rbac.authorization.k8s.io", "clusterroles")
 
 # The packages that are one function's alone.
 SHARED = FUNCTIONS.parent / "shared" / "maxcloud"
-PACKAGES = {"logs": SHARED / "logs", "reconcile": SHARED / "reconciling"}
+PACKAGES = {
+    "logs": SHARED / "logs",
+    "reconcile": SHARED / "reconciling",
+    "status": SHARED / "observing",
+}
 
 NAMES = sorted(path.stem for path in FUNCTIONS.glob("*.py"))
 

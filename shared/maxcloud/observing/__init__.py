@@ -1,0 +1,1 @@
+"""What the cluster has become, written into the rows."""
