@@ -16,6 +16,9 @@ MEMORY, ASKED = "100Gi", "128Gi"
 def quota() -> Iterator[None]:
     hard = f"--hard=requests.memory={MEMORY}"
     kubectl("create", "quota", "journeys", hard, "-n", NAMESPACE)
+    # Until its controller has counted, the API server may not know of it.
+    counted = r"--for=jsonpath={.status.hard.requests\.memory}"
+    kubectl("wait", "quota/journeys", "-n", NAMESPACE, f"{counted}={MEMORY}", "--timeout=30s")
     yield
     kubectl("delete", "quota", "journeys", "-n", NAMESPACE)
 
