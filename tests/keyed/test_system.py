@@ -120,6 +120,8 @@ def test_a_rollback_is_seen_and_the_next_installation_makes_no_difference(
     ]
     kubectl("patch", "ksvc", "invites", "-n", "mc-system", "--type=json", "-p", json.dumps(undo))
     eventually("the usual one", served, 60, lambda seen: seen == ["latest"])
+    wanted = (before["generation"] + 2, "ready")
+    eventually("it to be ready", settled, 60, lambda seen: seen == wanted)
 
 
 def test_rows_cluster_and_platform_status_agree(operator: Operator) -> None:
