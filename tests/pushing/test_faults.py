@@ -3,6 +3,7 @@
 import itertools
 import random
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,24 +68,16 @@ def test_many_cuts_are_no_failure_while_it_gets_on(registry: Distribution, blob:
 
 
 def test_a_registry_that_is_started_anew(tmp_path: Path, blob: Content) -> None:
-    repository, digest = anew(), digest_of_content(blob)
     with distribution(tmp_path) as own:
 
         def restart() -> None:
             own.stop()
             own.start()
 
-        with (
-            Cutter(own.port, [SIZE // 2], restart) as proxy,
-            Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
-        ):
-            target.upload(repository, digest, blob, lambda _: None)
-        assert proxy.made == 1
-        assert made.digest(own.get(f"{repository}/blobs/{digest}").content) == digest
+        assert_uploaded_over_a_cut(own, blob, restart)
 
 
 def test_an_upload_that_the_registry_fails_at_begins_anew(tmp_path: Path, blob: Content) -> None:
-    repository, digest = anew(), digest_of_content(blob)
     with distribution(tmp_path) as own:
 
         def spoil() -> None:
@@ -92,12 +85,20 @@ def test_an_upload_that_the_registry_fails_at_begins_anew(tmp_path: Path, blob: 
             data.unlink()
             data.mkdir()
 
-        with (
-            Cutter(own.port, [SIZE // 2], spoil) as proxy,
-            Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
-        ):
-            target.upload(repository, digest, blob, lambda _: None)
-        assert made.digest(own.get(f"{repository}/blobs/{digest}").content) == digest
+        assert_uploaded_over_a_cut(own, blob, spoil)
+
+
+def assert_uploaded_over_a_cut(
+    own: Distribution, blob: Content, at_cut: Callable[[], object]
+) -> None:
+    repository, digest = anew(), digest_of_content(blob)
+    with (
+        Cutter(own.port, [SIZE // 2], at_cut) as proxy,
+        Registry(f"http://127.0.0.1:{proxy.port}", no_token) as target,
+    ):
+        target.upload(repository, digest, blob, lambda _: None)
+    assert proxy.made == 1
+    assert made.digest(own.get(f"{repository}/blobs/{digest}").content) == digest
 
 
 def test_a_registry_that_stays_away(

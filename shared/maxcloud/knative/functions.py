@@ -4,11 +4,10 @@ Knative itself names and numbers their revisions, in the form that ours have. Wh
 hold is not taken over: a row is for its readers, and a manifest may say an address with a password.
 """
 
-from datetime import datetime
 from typing import Any
 
 from maxcloud.functions import Function, Revision
-from maxcloud.knative.manifests import Manifest
+from maxcloud.knative.manifests import Manifest, made_at
 from maxcloud.knative.status import Observed
 from maxcloud.models import LATEST, Template
 
@@ -57,7 +56,7 @@ def _revision(revision: Manifest) -> Revision:
         # What only a node has is run by its tag.
         digest=next((each.partition("@")[2] for each in resolved), ""),
         template=template,
-        created_at=datetime.fromisoformat(metadata["creationTimestamp"]),
+        created_at=made_at(revision),
         is_ready=ready == ["True"],
     )
 
