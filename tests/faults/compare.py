@@ -40,7 +40,8 @@ def _unsettled(rows: Iterable[Row]) -> Iterator[str]:
         if row["status"] == "deleting":
             yield f"{row['name']} is still being deleted"
         elif row["observed_generation"] != row["generation"]:
-            yield f"{row['name']} has not settled: {row['status']} {row['reason']}"
+            said = f"{row['status']} {row['reason']}: {row['message']}"
+            yield f"{row['name']} has not settled: {said}"
 
 
 def _between_rows_and_cluster(

@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -170,12 +171,23 @@ class Target:
             }
             kept.append({**live, "metadata": metadata})
             self.backend.write("DELETE", path)
+            # Until its controller has let it go, none can be made in its place.
+            self.until(f"the end of {path}", partial(self._is_gone, path))
         try:
             yield
         finally:
             for path, made in zip(paths, kept, strict=True):
                 made.pop("status", None)
                 self.backend.write("POST", path.rpartition("/")[0], made)
+
+    def _is_gone(self, path: str) -> bool:
+        try:
+            self.backend.read(path)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            return True
+        return False
 
 
 def add_variables(pod: Object, variables: Mapping[str, str]) -> None:

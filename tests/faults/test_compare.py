@@ -16,8 +16,8 @@ def row(**changes: Any) -> Row:
     settings: Row = {"image": "hello", "port": 0, "command": [], "args": [], "env_vars": {"A": "1"}}
     settings |= {"min_scale": 0, "max_scale": 10, "concurrency": 80, "timeout_seconds": 300}
     settings |= {"cpu": "1", "memory": "512Mi", "traffic": [{"revision": "latest", "percent": 100}]}
-    state = {"id": ID, "name": "shop", "status": "ready", "reason": "", "digest": DIGEST}
-    state |= {"generation": 2, "observed_generation": 2, "cluster_generation": 5}
+    state = {"id": ID, "name": "shop", "status": "ready", "reason": "", "message": ""}
+    state |= {"digest": DIGEST, "generation": 2, "observed_generation": 2, "cluster_generation": 5}
     state |= {"latest_revision": "shop-00002", "ready_revision": "shop-00002"}
     return settings | state | {"image_refused": False} | changes
 
