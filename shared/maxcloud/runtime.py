@@ -33,6 +33,10 @@ from maxcloud.http import Api  # noqa: E402
 # As many as Envoy lets through: with the server's own 16 KiB it would depend on how they arrive.
 HEADERS_BYTES_MAX = 64 * 1024
 
+# Longer than Knative's queue-proxy keeps a connection that nobody uses (90 s, Go's transport). Else
+# a request may meet one that is just being ended, and a write is not sent twice: it is a 502.
+IDLE_SECONDS = 120
+
 # How long requests may go on after SIGTERM. Knative's queue-proxy has drained before it comes.
 DRAIN_SECONDS = 20
 
@@ -81,6 +85,7 @@ def main() -> None:
         proxy_headers=False,
         server_header=False,
         h11_max_incomplete_event_size=HEADERS_BYTES_MAX,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 

@@ -24,6 +24,8 @@ PSS in MiB, processor time in milliseconds a second over {WATCH_SECONDS} s."""
 # By what the process calls itself; PostgreSQL's say what they are for.
 REASONS = {
     "maxcloud": "the engine: gateway, broker, Kubernetes API, autoscaler; it holds every port",
+    "registry": "CNCF Distribution: what `maxcloud push` brings; a client would wait for its start",
+    "sh": "ends the registry with the engine, however the engine ends",
     "postgres": "PostgreSQL: the rows are the only truth there is",
     "checkpointer": "PostgreSQL writes its pages out",
     "background writer": "PostgreSQL writes its pages out ahead",
@@ -63,8 +65,9 @@ def test_rest(idle: Engine, show: Callable[[Section], None]) -> None:
             taken = (busy(each) - before[each.pid]) / WATCH_SECONDS * 1000
             line = shown.setdefault(named(each), [0, 0, 0])
             line[:] = [line[0] + 1, line[1] + each.memory_full_info().pss / 2**20, line[2] + taken]
+    assert shown.keys() <= REASONS.keys()
     rows = [
-        [name, f"{number:.0f}", f"{memory:.0f}", f"{taken:.1f}", REASONS.get(name, "unexplained")]
+        [name, f"{number:.0f}", f"{memory:.0f}", f"{taken:.1f}", REASONS[name]]
         for name, (number, memory, taken) in shown.items()
     ]
     rows += [

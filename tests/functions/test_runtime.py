@@ -1,8 +1,10 @@
 """Functions as processes: how they start, answer, log and end."""
 
 import contextlib
+import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -203,6 +205,21 @@ def test_headers_may_arrive_in_pieces(untouched: TestDatabase) -> None:
                 # It answers in turn: once it has answered this, the piece is read.
                 assert client.get("/healthz").status_code == 200
             assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_connection_that_nobody_uses_is_ended_by_its_client(untouched: TestDatabase) -> None:
+    settings = {
+        "FUNCTION_TARGET": "health",
+        "FUNCTION_SOURCE": str(FUNCTIONS / "health.py"),
+        "DATABASE_URL": untouched.api,
+    }
+    with running(RUNTIME, **settings) as client:
+        address = (client.base_url.host, client.base_url.port)
+        with contextlib.closing(http.client.HTTPConnection(*address)) as connection:
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read() == b'{"status":"ok"}'
+            # Past the five seconds that uvicorn has by itself: its end would be something to read.
+            assert select.select([connection.sock], [], [], 6) == ([], [], [])
 
 
 def test_functions_framework_itself_serves_a_function(untouched: TestDatabase) -> None:
