@@ -11,7 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from maxcloud.accounts import CreateAPIKeyRequest, InviteRequest, RegisterRequest
-    from maxcloud.models import DeployRequest, Request, Role, UpdateRequest
+    from maxcloud.bodies import Request
+    from maxcloud.models import DeployRequest, Role, UpdateRequest
 
 _Request = TypeVar("_Request", bound="Request")
 

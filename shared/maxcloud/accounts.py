@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from maxcloud.bodies import Answer, Request
 from maxcloud.fields import EmailAddress, Title
-from maxcloud.models import Answer, Request, Role
+from maxcloud.models import Role
 
 KEY_DAYS_MAX = 3650
 

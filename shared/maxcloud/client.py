@@ -32,6 +32,7 @@ from maxcloud.accounts import (
     RegisterResponse,
     VerifyRequest,
 )
+from maxcloud.bodies import Request
 from maxcloud.connection import (
     Connection,
     ConnectionFailed,
@@ -47,7 +48,6 @@ from maxcloud.models import (
     Instance,
     LogEntry,
     Readiness,
-    Request,
     Revision,
     Service,
     ServiceEvent,

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from maxcloud.models import Answer, Hint
+from maxcloud.bodies import Answer
+from maxcloud.models import Hint
 
 _SCOPE = (
     "What the token is for, such as `repository:{org_id}/{name}:pull,push`, or several with blanks "

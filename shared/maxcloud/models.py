@@ -1,9 +1,4 @@
-"""What goes over the wire: the requests and answers of the HTTP API.
-
-Requests refuse unknown fields, so that a misspelt one never passes in silence. Answers ignore
-them, so that a client one minor version older than the API works on. Each is built at its first
-use: a cold start pays for what the request needs, not for all of them.
-"""
+"""What goes over the wire: the requests and answers of the HTTP API."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,13 +7,13 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     RootModel,
     model_validator,
 )
 
+from maxcloud.bodies import Answer, Request
 from maxcloud.fields import (
     Concurrency,
     Cpu,
@@ -59,18 +54,6 @@ class ServiceStatus(StrEnum):
     READY = "ready"
     FAILED = "failed"
     DELETING = "deleting"
-
-
-class Request(BaseModel):
-    """A body that a caller sends: strict types, no unknown field."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
-
-
-class Answer(BaseModel):
-    """A body that the API sends."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class ServiceSettings(Request):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from maxcloud.models import Request
+from maxcloud.bodies import Request
 
 TAIL_DEFAULT, TAIL_MAX = 100, 10_000
 
