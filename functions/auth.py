@@ -20,8 +20,9 @@ from maxcloud.config import Registration
 from maxcloud.errors import Forbidden, InvalidField, RegistrationClosed
 from maxcloud.events import Type
 from maxcloud.http import Api, Call
-from maxcloud.models import Hint, Role
+from maxcloud.models import Hint
 from maxcloud.pages import Page
+from maxcloud.roles import Role
 from maxcloud.store import accounts, api_keys, limits
 
 api = Api("auth", needs_secret=True)

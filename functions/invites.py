@@ -16,8 +16,8 @@ from maxcloud.accounts import (
 )
 from maxcloud.events import Type
 from maxcloud.http import Api, Call
-from maxcloud.models import Role
 from maxcloud.pages import Page
+from maxcloud.roles import Role
 from maxcloud.store import invitations, limits
 
 api = Api("invites", needs_secret=True)

@@ -13,7 +13,7 @@ from maxcloud.errors import InvalidField
 from maxcloud.http import Api, Call
 from maxcloud.logs.answer import LogStream, Streams, Wanted, sent_with
 from maxcloud.logs.query import LogsQuery
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.store import revisions
 from maxcloud.store import services as rows
 

@@ -21,8 +21,8 @@ from maxcloud.images import (
     RegistryTokenQuery,
     RegistryTokenResponse,
 )
-from maxcloud.models import Role
 from maxcloud.pages import Page
+from maxcloud.roles import Role
 from maxcloud.store import images
 
 api = Api("registry", needs_secret=True)

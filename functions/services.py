@@ -16,13 +16,13 @@ from maxcloud.logs.query import LogsQuery
 from maxcloud.models import (
     DeployRequest,
     Revision,
-    Role,
     Service,
     ServiceEvent,
     TrafficRequest,
     UpdateRequest,
 )
 from maxcloud.pages import Page
+from maxcloud.roles import Role
 from maxcloud.store import revisions, service_events
 from maxcloud.store import services as rows
 

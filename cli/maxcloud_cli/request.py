@@ -12,7 +12,8 @@ import typer
 if TYPE_CHECKING:
     from maxcloud.accounts import CreateAPIKeyRequest, InviteRequest, RegisterRequest
     from maxcloud.bodies import Request
-    from maxcloud.models import DeployRequest, Role, UpdateRequest
+    from maxcloud.models import DeployRequest, UpdateRequest
+    from maxcloud.roles import Role
 
 _Request = TypeVar("_Request", bound="Request")
 
@@ -148,7 +149,7 @@ def invite_request(email: str, role: str) -> "InviteRequest":
 
 def _role(word: str | None, allowed: Sequence[str] = ()) -> "Role | None":
     """Return the role, one of all or of those allowed."""
-    from maxcloud.models import Role
+    from maxcloud.roles import Role
 
     known = allowed or list(Role)
     if word is not None and word not in known:

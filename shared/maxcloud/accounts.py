@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from maxcloud.bodies import Answer, Request
 from maxcloud.fields import EmailAddress, Title
-from maxcloud.models import Role
+from maxcloud.roles import Role
 
 KEY_DAYS_MAX = 3650
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from maxcloud import keys, system
 from maxcloud.config import DEV_ORG_ID, DEV_USER_ID, Config, Registration
 from maxcloud.errors import EmailUnverified, Forbidden, Unauthenticated, Unavailable
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.store import api_keys, limits
 from maxcloud.store.database import Database
 

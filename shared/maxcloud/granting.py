@@ -10,8 +10,8 @@ from maxcloud import auth, log, registry
 from maxcloud.errors import Forbidden, Unauthenticated
 from maxcloud.http import Call
 from maxcloud.images import RegistryTokenResponse
-from maxcloud.models import Role
 from maxcloud.registry import Access
+from maxcloud.roles import Role
 from maxcloud.store import images
 
 # How clients of a registry show a key: as the password, whatever the user's name (RFC 7617).

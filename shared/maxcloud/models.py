@@ -33,20 +33,6 @@ from maxcloud.fields import (
 )
 
 
-class Role(StrEnum):
-    """What a key may do, most to least."""
-
-    ADMIN = "admin"
-    MEMBER = "member"
-    DEPLOY = "deploy"
-    READ = "read"
-
-    def covers(self, least: "Role") -> bool:
-        """Tell whether this role may do what asks for `least`."""
-        ranks = list(Role)
-        return ranks.index(self) <= ranks.index(least)
-
-
 class ServiceStatus(StrEnum):
     """Where a service's newest generation stands."""
 

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from maxcloud import wire
-from maxcloud.models import Role
 from maxcloud.pages import Pages
+from maxcloud.roles import Role
 
 Handler = Callable[..., Awaitable[object]]
 

@@ -10,7 +10,7 @@ import pytest
 
 from maxcloud import tokens
 from maxcloud.http import Api
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.tokens import Claims
 from tests.cli.conftest import Maxcloud, against
 from tests.conftest import TestDatabase

@@ -15,7 +15,7 @@ import pytest
 
 from maxcloud import registry as signing
 from maxcloud.http import Api
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from tests.cli.conftest import Done, Maxcloud, against, ended
 from tests.conftest import Postgres, TestDatabase, cloned
 from tests.distribution import Distribution

@@ -13,7 +13,7 @@ import httpx
 from maxcloud import keys
 from maxcloud.config import Config
 from maxcloud.http import Api
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.store.database import Database
 from tests.conftest import PUBLIC, ByPath, TestDatabase, served
 from tests.store.support import execute

@@ -8,7 +8,7 @@ import pytest
 
 from maxcloud import keys
 from maxcloud.http import Api
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from tests.conftest import TestDatabase
 from tests.functions.people import (
     AUTH,

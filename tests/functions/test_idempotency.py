@@ -16,7 +16,8 @@ from maxcloud.client import Client
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.errors import NameTaken
 from maxcloud.http import Api, Call
-from maxcloud.models import DeployRequest, Role, Service
+from maxcloud.models import DeployRequest, Service
+from maxcloud.roles import Role
 from maxcloud.store import services
 from maxcloud.store.database import CONNECT_SECONDS, Database, statements
 from tests.conftest import FUNCTIONS, TestDatabase, dev_config, served

@@ -10,7 +10,7 @@ import pytest
 
 from maxcloud import keys, openapi, tokens
 from maxcloud.http import Api
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.routes import Route
 from tests.conftest import FUNCTIONS, Postgres, TestDatabase, cloned
 from tests.functions.people import AUTH, SECRET, Organisation, caller, installation

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from maxcloud.http import Api
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from tests.conftest import TestDatabase
 from tests.functions.people import AUTH, Organisation, caller, installation
 from tests.functions.test_auth import proof

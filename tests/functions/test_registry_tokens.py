@@ -12,7 +12,7 @@ import pytest
 
 from maxcloud import keys, registry
 from maxcloud.http import Api
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.store import limits
 from maxcloud.store.database import Database
 from tests.conftest import ByPath, Postgres, TestDatabase, cloned, dev_config, served

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from maxcloud import system
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.routes import Route
 from tests.conftest import TestDatabase
 from tests.functions.people import AUTH, Organisation, caller

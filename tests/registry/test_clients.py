@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from maxcloud import keys, registry
-from maxcloud.models import Role
 from maxcloud.registry import Access
+from maxcloud.roles import Role
 from tests.functions.people import Organisation
 from tests.registry.world import Said, World, add_revision, archive, run
 

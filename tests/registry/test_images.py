@@ -11,8 +11,8 @@ import pytest
 
 from maxcloud import catalogue, distribution, registry
 from maxcloud.errors import TemporaryError
-from maxcloud.models import Role
 from maxcloud.registry import Access
+from maxcloud.roles import Role
 from maxcloud.store.database import Database
 from tests.functions.people import Organisation, caller, installation
 from tests.functions.support import assert_refusal

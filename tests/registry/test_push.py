@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from tests.cli.conftest import Maxcloud, against
 from tests.functions.people import Organisation
 from tests.journeys.platform import eventually

@@ -15,8 +15,8 @@ import pytest
 
 from maxcloud import registry
 from maxcloud.http import Api
-from maxcloud.models import Role
 from maxcloud.registry import Access
+from maxcloud.roles import Role
 from maxcloud.store.database import Database
 from tests.cli.conftest import Maxcloud, against
 from tests.conftest import Postgres, TestDatabase, cloned, served

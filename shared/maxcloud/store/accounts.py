@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 
 from maxcloud.accounts import Organization, RegisterResponse, User
 from maxcloud.errors import InvalidToken
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.store import api_keys
 from maxcloud.store.database import Database, statements
 

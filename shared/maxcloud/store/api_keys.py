@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from maxcloud import keys, names
 from maxcloud.accounts import APIKeyInfo
 from maxcloud.errors import LastAdminKey, NotFound
-from maxcloud.models import Role
+from maxcloud.roles import Role
 from maxcloud.store.database import Database, rows_of, statements
 
 _SQL = statements("api_keys")

@@ -20,7 +20,8 @@ from maxcloud.errors import (
     NotFound,
     TokenExpired,
 )
-from maxcloud.models import Hint, Role
+from maxcloud.models import Hint
+from maxcloud.roles import Role
 from maxcloud.store import accounts, api_keys
 from maxcloud.store.database import Database, statements
 from maxcloud.tokens import Claims
