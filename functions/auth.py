@@ -19,8 +19,8 @@ from maxcloud.accounts import (
 from maxcloud.config import Registration
 from maxcloud.errors import Forbidden, InvalidField, RegistrationClosed
 from maxcloud.events import Type
+from maxcloud.hints import Hint
 from maxcloud.http import Api, Call
-from maxcloud.models import Hint
 from maxcloud.pages import Page
 from maxcloud.roles import Role
 from maxcloud.store import accounts, api_keys, limits

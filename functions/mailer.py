@@ -15,9 +15,9 @@ from maxcloud import letters, mail, tokens
 from maxcloud.config import Config, Registration
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import PING, Event, Type, read_data
+from maxcloud.hints import Hint
 from maxcloud.http import Api, Call
 from maxcloud.letters import Letter
-from maxcloud.models import Hint
 from maxcloud.store import mails
 from maxcloud.store.invitations import InvitationRow
 from maxcloud.store.mails import RegistrationRow

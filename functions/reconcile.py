@@ -13,8 +13,8 @@ from starlette.requests import Request
 
 from maxcloud.errors import PermanentError
 from maxcloud.events import PING, Event, Type, read_data
+from maxcloud.hints import Hint, ServiceHint
 from maxcloud.http import Api, Call
-from maxcloud.models import Hint, ServiceHint
 from maxcloud.reconciling.organisations import isolate
 from maxcloud.reconciling.services import converge
 from maxcloud.reconciling.sweep import sweep

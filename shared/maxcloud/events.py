@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from maxcloud import log
 from maxcloud.errors import PermanentError
-from maxcloud.models import Hint
+from maxcloud.hints import Hint
 
 if TYPE_CHECKING:
     import httpx

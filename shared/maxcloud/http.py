@@ -26,7 +26,8 @@ from starlette.routing import Route as StarletteRoute
 from maxcloud import auth, errors, events, idempotency, log, wire
 from maxcloud.auth import Identity
 from maxcloud.config import Config
-from maxcloud.models import Health, Hint, Service
+from maxcloud.hints import Hint
+from maxcloud.models import Health, Service
 from maxcloud.roles import Role
 from maxcloud.routes import Handler, Route
 from maxcloud.store.database import Database

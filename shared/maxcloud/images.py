@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from maxcloud.bodies import Answer
-from maxcloud.models import Hint
 
 _SCOPE = (
     "What the token is for, such as `repository:{org_id}/{name}:pull,push`, or several with blanks "
@@ -62,10 +61,3 @@ class Image(Answer):
     digest: str
     size_bytes: int
     created_at: datetime
-
-
-class ImageHint(Hint):
-    """The data of an event about a tag: `generation` counts the builds that it led to."""
-
-    name: str
-    generation: int

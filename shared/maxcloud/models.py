@@ -267,22 +267,6 @@ class LogEntry(Answer):
     instance: str
 
 
-class Hint(Answer):
-    """The data of every event: which row to look at."""
-
-    id: UUID
-    org_id: UUID
-
-
-class ServiceHint(Hint):
-    """The data of every event about a service."""
-
-    name: str | None = None
-    generation: int | None = None
-    revision: str | None = None
-    reason: str | None = None
-
-
 class Health(Answer):
     """The answer of /healthz."""
 

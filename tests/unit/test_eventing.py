@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from maxcloud import events, mail
+from maxcloud.hints import ServiceHint
 from maxcloud.http import Api
-from maxcloud.models import ServiceHint
 from maxcloud.store import mails
 from tests.manifests import APIS, BASE, EVENTING, documents, resources
 from tests.rights import NAMES, code_of

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from maxcloud import events, log
 from maxcloud.errors import PermanentError
 from maxcloud.events import Event, Type, about, read_data
-from maxcloud.models import ServiceHint
+from maxcloud.hints import ServiceHint
 
 SCHEMAS = Path(__file__).parents[2] / "eventing" / "schemas"
 HINT = ServiceHint(

@@ -8,9 +8,10 @@ from maxcloud import catalogue, events, system
 from maxcloud.belongings import belongings
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import Type
+from maxcloud.hints import Hint, ServiceHint
 from maxcloud.http import Call
 from maxcloud.knative import cluster, isolation, manifests
-from maxcloud.models import Hint, ServiceHint, ServiceStatus
+from maxcloud.models import ServiceStatus
 from maxcloud.reconciling.organisations import isolate
 from maxcloud.reconciling.services import converge
 from maxcloud.store import convergence as rows

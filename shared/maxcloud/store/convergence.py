@@ -10,7 +10,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from maxcloud.models import ServiceHint, ServiceStatus
+from maxcloud.hints import ServiceHint
+from maxcloud.models import ServiceStatus
 from maxcloud.store import service_names
 from maxcloud.store.database import Database, statements
 from maxcloud.store.services import ServiceRow, service_row

@@ -9,7 +9,8 @@ from psycopg.types.json import Jsonb
 
 from maxcloud import system
 from maxcloud.functions import Function
-from maxcloud.models import ServiceHint, ServiceStatus
+from maxcloud.hints import ServiceHint
+from maxcloud.models import ServiceStatus
 from maxcloud.store import service_names
 from maxcloud.store.database import Database, statements
 from maxcloud.store.services import ServiceRow, service_row

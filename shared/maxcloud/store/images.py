@@ -10,7 +10,8 @@ from uuid import UUID
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import class_row, dict_row
 
-from maxcloud.images import Image, ImageHint
+from maxcloud.hints import ImageHint
+from maxcloud.images import Image
 from maxcloud.store.database import Database, rows_of, statements
 
 _SQL = statements("images")

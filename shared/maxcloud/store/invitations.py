@@ -20,7 +20,7 @@ from maxcloud.errors import (
     NotFound,
     TokenExpired,
 )
-from maxcloud.models import Hint
+from maxcloud.hints import Hint
 from maxcloud.roles import Role
 from maxcloud.store import accounts, api_keys
 from maxcloud.store.database import Database, statements

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.rows import AsyncRowFactory, class_row
 
-from maxcloud.models import Hint
+from maxcloud.hints import Hint
 from maxcloud.store.database import Database, statements
 from maxcloud.store.invitations import InvitationRow, invitation_row
 from maxcloud.tokens import Claims

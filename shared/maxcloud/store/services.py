@@ -10,11 +10,11 @@ from psycopg.types.json import Jsonb
 
 from maxcloud import names, system, traffic
 from maxcloud.errors import InvalidField, NameTaken, NotFound, PreconditionFailed, ServiceDeleting
+from maxcloud.hints import ServiceHint
 from maxcloud.models import (
     LATEST,
     DeployRequest,
     Service,
-    ServiceHint,
     ServiceSettings,
     ServiceStatus,
     Template,
