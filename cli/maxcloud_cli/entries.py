@@ -11,7 +11,7 @@ from maxcloud_cli.settings import Settings
 
 if TYPE_CHECKING:
     from maxcloud.following import Interruption
-    from maxcloud.models import Instance, LogEntry
+    from maxcloud.instances import Instance, LogEntry
 
 # Cyan, yellow, green, magenta, blue, and their bright ones: what is read on light and dark.
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)

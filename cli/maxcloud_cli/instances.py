@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from maxcloud_cli.settings import Settings
 
 if TYPE_CHECKING:
-    from maxcloud.models import Instance
+    from maxcloud.instances import Instance
 
 # How long to wait when everything else is there. The function may have to start for it.
 WAIT_SECONDS = 1.5

@@ -43,10 +43,9 @@ from maxcloud.connection import (
 from maxcloud.errors import NotFound, TooManyRequests, Unavailable
 from maxcloud.following import LogEvent
 from maxcloud.images import Image, RegistryTokenResponse
+from maxcloud.instances import Instance, LogEntry
 from maxcloud.models import (
     DeployRequest,
-    Instance,
-    LogEntry,
     Readiness,
     Revision,
     Service,

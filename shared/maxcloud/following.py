@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maxcloud.errors import MaxCloudError, Unavailable
-from maxcloud.models import Instance, LogEntry
+from maxcloud.instances import Instance, LogEntry
 
 if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent

@@ -9,7 +9,7 @@ from httpx_sse import ServerSentEvent
 from maxcloud.client import Client, ConnectionFailed, NoAnswer
 from maxcloud.errors import MaxCloudError, NotFound, Unavailable
 from maxcloud.following import Interruption, LogEvent, follow
-from maxcloud.models import Instance, InstanceState, LogEntry
+from maxcloud.instances import Instance, InstanceState, LogEntry
 from tests.cli.scripted import END, Answer, ScriptedAPI, instance, line, scripted_api, stream
 
 Connection = list[ServerSentEvent] | MaxCloudError

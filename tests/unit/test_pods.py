@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from maxcloud.instances import InstanceState
 from maxcloud.knative.pods import Pod, pod_of, selector
-from maxcloud.models import InstanceState
 
 WAITING = {"waiting": {"reason": "ContainerCreating"}}
 RUNNING = {"running": {"startedAt": "2026-11-22T12:00:00Z"}}

@@ -54,7 +54,7 @@ def logs(
 
 
 def _show(events: "Iterator[LogEvent]", entries: Entries) -> None:
-    from maxcloud.models import Instance, LogEntry
+    from maxcloud.instances import Instance, LogEntry
 
     for event in events:
         if isinstance(event, LogEntry):

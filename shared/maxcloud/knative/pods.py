@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 
 from maxcloud.errors import MaxCloudError, Unavailable
+from maxcloud.instances import InstanceState
 from maxcloud.knative.kubeconfig import Access
-from maxcloud.models import InstanceState
 
 CONTAINER = "user-container"
 SERVICE_LABEL = "serving.knative.dev/service"

@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 
 from maxcloud.errors import InvalidField, NotFound, Unavailable
+from maxcloud.instances import Instance, LogEntry
 from maxcloud.knative import kubeconfig
 from maxcloud.knative.kubeconfig import Access
 from maxcloud.knative.pods import Pod, Pods, selector
@@ -22,7 +23,7 @@ from maxcloud.logs.last import Last
 from maxcloud.logs.places import Cursor, Sent
 from maxcloud.logs.query import LogsQuery
 from maxcloud.logs.stream import backlog, entries, following, instances
-from maxcloud.models import Instance, LogEntry, ServiceStatus
+from maxcloud.models import ServiceStatus
 from maxcloud.store import services as rows
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow

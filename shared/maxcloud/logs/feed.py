@@ -12,12 +12,12 @@ from contextvars import Context
 from dataclasses import replace
 
 from maxcloud.errors import Unavailable
+from maxcloud.instances import InstanceState
 from maxcloud.knative.kubeconfig import Access
 from maxcloud.knative.pods import Pod, Pods
 from maxcloud.logs.backlog import read
 from maxcloud.logs.lines import Line
 from maxcloud.logs.places import BEGINNING, Cursor, Place
-from maxcloud.models import InstanceState
 
 # How much may wait for a slow follower; a line counts for this much beside its text.
 WAITING_BYTES_MAX = 256 * 1024

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from sse_starlette import ServerSentEvent
 
+from maxcloud.instances import Instance, InstanceState, LogEntry
 from maxcloud.logs.lines import Line
 from maxcloud.logs.places import Cursor
 from maxcloud.logs.stream import Entry, Event
-from maxcloud.models import Instance, InstanceState, LogEntry
 
 # What is written at once: a slow reader holds hardly more of it.
 WRITE_BYTES = 64 * 1024

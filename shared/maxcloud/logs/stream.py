@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from maxcloud.instances import Instance, InstanceState
 from maxcloud.knative.pods import Pod, Pods
 from maxcloud.logs.backlog import merged, read
 from maxcloud.logs.feed import Feed, Follower
 from maxcloud.logs.lines import Line
 from maxcloud.logs.places import Cursor
-from maxcloud.models import Instance, InstanceState
 
 
 @dataclass(frozen=True, slots=True)
