@@ -32,6 +32,7 @@ from maxcloud.accounts import (
     RegisterResponse,
     VerifyRequest,
 )
+from maxcloud.answers import Readiness, Version
 from maxcloud.bodies import Request
 from maxcloud.connection import (
     Connection,
@@ -46,14 +47,12 @@ from maxcloud.images import Image, RegistryTokenResponse
 from maxcloud.instances import Instance, LogEntry
 from maxcloud.models import (
     DeployRequest,
-    Readiness,
     Revision,
     Service,
     ServiceEvent,
     TrafficRequest,
     TrafficShare,
     UpdateRequest,
-    Version,
 )
 
 __all__ = ["Client", "ConnectionFailed", "InvalidSetting", "NoAnswer", "NotTheAPI"]

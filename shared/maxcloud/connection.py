@@ -14,8 +14,8 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from maxcloud import __version__
+from maxcloud.answers import ErrorBody
 from maxcloud.errors import APIError, MaxCloudError, Unavailable
-from maxcloud.models import ErrorBody
 
 if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent

@@ -24,10 +24,11 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from maxcloud import auth, errors, events, idempotency, log, wire
+from maxcloud.answers import Health
 from maxcloud.auth import Identity
 from maxcloud.config import Config
 from maxcloud.hints import Hint
-from maxcloud.models import Health, Service
+from maxcloud.models import Service
 from maxcloud.roles import Role
 from maxcloud.routes import Handler, Route
 from maxcloud.store.database import Database

@@ -19,8 +19,9 @@ from starlette.responses import HTMLResponse, Response
 
 import maxcloud
 from maxcloud import errors, idempotency, pages
+from maxcloud.answers import ErrorBody
 from maxcloud.http import Api
-from maxcloud.models import ErrorBody, Service
+from maxcloud.models import Service
 from maxcloud.routes import Route
 
 _FILE = Path(__file__).parent / "openapi.json"

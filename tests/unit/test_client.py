@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from maxcloud import errors
+from maxcloud.answers import Readiness, Version
 from maxcloud.client import Client, ConnectionFailed, InvalidSetting, NoAnswer, NotTheAPI
-from maxcloud.models import DeployRequest, Readiness, ServiceStatus, UpdateRequest, Version
+from maxcloud.models import DeployRequest, ServiceStatus, UpdateRequest
 from tests.cli.scripted import (
     SERVICE_ID,
     Answer,
