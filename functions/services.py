@@ -13,18 +13,12 @@ from maxcloud.events import Type
 from maxcloud.fields import Ordinal, Text
 from maxcloud.http import Api, Call
 from maxcloud.logs.query import LogsQuery
-from maxcloud.models import (
-    DeployRequest,
-    Revision,
-    Service,
-    ServiceEvent,
-    TrafficRequest,
-    UpdateRequest,
-)
+from maxcloud.models import DeployRequest, Revision, Service, ServiceEvent, UpdateRequest
 from maxcloud.pages import Page
 from maxcloud.roles import Role
 from maxcloud.store import revisions, service_events
 from maxcloud.store import services as rows
+from maxcloud.traffic import TrafficRequest
 
 api = Api("services", needs_secret=True)
 

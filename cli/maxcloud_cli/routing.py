@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from maxcloud.models import Service, TrafficShare
+    from maxcloud.models import Service
+    from maxcloud.traffic import TrafficShare
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,6 @@ class Routing:
     def shares(self, service: "Service") -> "list[TrafficShare] | None":
         """Return the traffic to write with a deploy of `service`; None leaves it to the API."""
         from maxcloud import traffic
-        from maxcloud.models import LATEST
 
         if not (self.no_traffic or self.tag):
             return None
@@ -30,7 +30,7 @@ class Routing:
                 said = f"no revision of {service.name} is ready, so none can keep the requests"
                 raise typer.BadParameter(said, param_hint="--no-traffic")
             shares = traffic.pinned(service.shares, service.ready_revision)
-        return traffic.arranged(shares, tags={self.tag: LATEST} if self.tag else {})
+        return traffic.arranged(shares, tags={self.tag: traffic.LATEST} if self.tag else {})
 
 
 def checked_tag(tag: str | None) -> str | None:

@@ -45,15 +45,8 @@ from maxcloud.errors import NotFound, TooManyRequests, Unavailable
 from maxcloud.following import LogEvent
 from maxcloud.images import Image, RegistryTokenResponse
 from maxcloud.instances import Instance, LogEntry
-from maxcloud.models import (
-    DeployRequest,
-    Revision,
-    Service,
-    ServiceEvent,
-    TrafficRequest,
-    TrafficShare,
-    UpdateRequest,
-)
+from maxcloud.models import DeployRequest, Revision, Service, ServiceEvent, UpdateRequest
+from maxcloud.traffic import TrafficRequest, TrafficShare
 
 __all__ = ["Client", "ConnectionFailed", "InvalidSetting", "NoAnswer", "NotTheAPI"]
 

@@ -1,17 +1,11 @@
-"""What goes over the wire: the requests and answers of the HTTP API."""
+"""What goes over the wire about services, their revisions and what became of them."""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    RootModel,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from maxcloud.bodies import Answer, Request
 from maxcloud.fields import (
@@ -23,14 +17,12 @@ from maxcloud.fields import (
     MaxScale,
     Memory,
     Name,
-    Percent,
     Port,
-    RevisionName,
     Scale,
-    Tag,
     TimeoutSeconds,
     Words,
 )
+from maxcloud.traffic import Traffic, TrafficShare, TrafficTarget
 
 
 class ServiceStatus(StrEnum):
@@ -81,51 +73,6 @@ class DeployRequest(ServiceSettings):
     image: Image
 
 
-# What `revision` says for the newest revision that is ready.
-LATEST = "latest"
-
-TRAFFIC_SHARES_MAX = 20
-
-
-class TrafficShare(Request):
-    """A share of a service's requests for a revision, by its name or as `latest`.
-
-    A tag gives that revision a URL of its own, with no need for a share.
-    """
-
-    revision: RevisionName
-    percent: Percent
-    tag: Tag | None = None
-
-
-def _traffic(shares: list[TrafficShare]) -> list[TrafficShare]:
-    if len(shares) > TRAFFIC_SHARES_MAX:
-        raise ValueError(f"percent must be given to at most {TRAFFIC_SHARES_MAX} revisions")
-    total = sum(share.percent for share in shares)
-    if total != 100:  # noqa: PLR2004 - percent
-        raise ValueError(f"percent must sum to 100, not {total}")
-    tags = [share.tag for share in shares if share.tag]
-    if len(set(tags)) < len(tags):
-        raise ValueError("tag must not be given to two revisions")
-    untagged = [share.revision for share in shares if not share.tag]
-    if len(set(untagged)) < len(untagged):
-        raise ValueError("revision must not be listed twice")
-    return shares
-
-
-Traffic = Annotated[
-    list[TrafficShare],
-    AfterValidator(_traffic),
-    Field(json_schema_extra={"maxItems": TRAFFIC_SHARES_MAX}),
-]
-
-
-class TrafficRequest(RootModel[Traffic]):
-    """Where all of a service's requests go; the shares sum to 100."""
-
-    model_config = ConfigDict(defer_build=True)
-
-
 class UpdateRequest(Request):
     """A JSON merge patch (RFC 7396): what is omitted stays, null means the default.
 
@@ -146,15 +93,6 @@ class UpdateRequest(Request):
     memory: Memory | None = None
     timeout_seconds: TimeoutSeconds | None = None
     traffic: Traffic | None = None
-
-
-class TrafficTarget(Answer):
-    """A share of a service's requests; `revision` is a name or `latest`."""
-
-    revision: str
-    percent: int
-    tag: str | None = None
-    url: str | None = None
 
 
 class Service(Answer):

@@ -1,12 +1,70 @@
-"""The rules of a service's traffic: shares of its revisions. Pure.
+"""A service's traffic: shares of its revisions, as they go over the wire, and their rules. Pure.
 
 A rollback is all traffic on an older revision; the next deploy takes it back. A split between
 several is somebody's decision, and stays.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
 
-from maxcloud.models import LATEST, TrafficShare
+from pydantic import AfterValidator, ConfigDict, Field, RootModel
+
+from maxcloud.bodies import Answer, Request
+from maxcloud.fields import Percent, RevisionName, Tag
+
+# What `revision` says for the newest revision that is ready.
+LATEST = "latest"
+
+TRAFFIC_SHARES_MAX = 20
+
+
+class TrafficShare(Request):
+    """A share of a service's requests for a revision, by its name or as `latest`.
+
+    A tag gives that revision a URL of its own, with no need for a share.
+    """
+
+    revision: RevisionName
+    percent: Percent
+    tag: Tag | None = None
+
+
+def _traffic(shares: list[TrafficShare]) -> list[TrafficShare]:
+    if len(shares) > TRAFFIC_SHARES_MAX:
+        raise ValueError(f"percent must be given to at most {TRAFFIC_SHARES_MAX} revisions")
+    total = sum(share.percent for share in shares)
+    if total != 100:  # noqa: PLR2004 - percent
+        raise ValueError(f"percent must sum to 100, not {total}")
+    tags = [share.tag for share in shares if share.tag]
+    if len(set(tags)) < len(tags):
+        raise ValueError("tag must not be given to two revisions")
+    untagged = [share.revision for share in shares if not share.tag]
+    if len(set(untagged)) < len(untagged):
+        raise ValueError("revision must not be listed twice")
+    return shares
+
+
+Traffic = Annotated[
+    list[TrafficShare],
+    AfterValidator(_traffic),
+    Field(json_schema_extra={"maxItems": TRAFFIC_SHARES_MAX}),
+]
+
+
+class TrafficRequest(RootModel[Traffic]):
+    """Where all of a service's requests go; the shares sum to 100."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class TrafficTarget(Answer):
+    """A share of a service's requests; `revision` is a name or `latest`."""
+
+    revision: str
+    percent: int
+    tag: str | None = None
+    url: str | None = None
+
 
 Shares = Sequence[TrafficShare]
 

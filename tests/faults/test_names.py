@@ -5,7 +5,8 @@ from uuid import uuid4
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.knative import manifests
 from maxcloud.knative.manifests import Wanted
-from maxcloud.models import LATEST, Template, TrafficShare
+from maxcloud.models import Template
+from maxcloud.traffic import LATEST, TrafficShare
 from tests.faults.report import Report
 from tests.faults.target import Target
 from tests.faults.test_sources import KSVCS

@@ -7,7 +7,8 @@ import pytest
 
 from maxcloud.client import Client
 from maxcloud.errors import PreconditionFailed
-from maxcloud.models import DeployRequest, ServiceStatus, TrafficShare, UpdateRequest
+from maxcloud.models import DeployRequest, ServiceStatus, UpdateRequest
+from maxcloud.traffic import TrafficShare
 from tests.functions.support import SERVICES, SHOP, assert_refusal
 
 PATH = f"{SERVICES}/shop"

@@ -8,7 +8,7 @@ import pytest
 from maxcloud.client import Client
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.errors import InvalidField, NotFound
-from maxcloud.models import TrafficShare
+from maxcloud.traffic import TrafficShare
 from tests.conftest import TestDatabase
 from tests.functions.support import SERVICES, SHOP, assert_refusal
 from tests.store.support import execute

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from maxcloud.knative import manifests
 from maxcloud.knative.manifests import Manifest, Wanted
-from maxcloud.models import LATEST, Template, TrafficShare
+from maxcloud.models import Template
+from maxcloud.traffic import LATEST, TrafficShare
 from maxcloud_local.kinds import SERVICE
 from maxcloud_local.serving.admission import admission
 from maxcloud_local.store import Store

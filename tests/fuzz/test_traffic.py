@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maxcloud import traffic
-from maxcloud.models import LATEST, TrafficRequest, TrafficShare
+from maxcloud.traffic import LATEST, TrafficRequest, TrafficShare
 from tests.fuzz import generated
 
 REVISIONS = [LATEST, "shop-00001", "shop-00002", "shop-00003"]

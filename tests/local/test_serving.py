@@ -11,8 +11,8 @@ import pytest
 
 from maxcloud.knative import manifests
 from maxcloud.knative import status as platform
-from maxcloud.models import LATEST, ServiceStatus, Template
-from maxcloud.traffic import all_to
+from maxcloud.models import ServiceStatus, Template
+from maxcloud.traffic import LATEST, all_to
 from maxcloud_local.kinds import CONFIG_MAP, REVISION, SERVICE
 from maxcloud_local.serving.admission import admission
 from maxcloud_local.serving.serving import REVISIONS_KEPT, Serving

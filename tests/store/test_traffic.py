@@ -3,10 +3,11 @@
 import pytest
 
 from maxcloud.errors import InvalidField
-from maxcloud.models import LATEST, ServiceStatus, TrafficShare
+from maxcloud.models import ServiceStatus
 from maxcloud.store import convergence, revisions
 from maxcloud.store.database import Database
 from maxcloud.store.services import ServiceRow
+from maxcloud.traffic import LATEST, TrafficShare
 from tests.conftest import TestDatabase
 from tests.store.support import DIGEST, MADE, created, execute, loaded, patched, seen
 

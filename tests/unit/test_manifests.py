@@ -9,8 +9,8 @@ import pytest
 from maxcloud.knative import manifests
 from maxcloud.knative.isolation import PULL_SECRET
 from maxcloud.knative.manifests import Manifest, Occupied, Superseded, Wanted, replacement
-from maxcloud.models import LATEST, Template, TrafficShare
-from maxcloud.traffic import all_to
+from maxcloud.models import Template
+from maxcloud.traffic import LATEST, TrafficShare, all_to
 
 ID, ORG = UUID(int=1), UUID(int=2)
 LABELS = {

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from maxcloud import traffic
-from maxcloud.models import LATEST, TrafficRequest, TrafficShare
+from maxcloud.traffic import LATEST, TrafficRequest, TrafficShare
 
 
 def shares(text: str) -> list[TrafficShare]:

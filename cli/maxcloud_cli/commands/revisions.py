@@ -12,7 +12,8 @@ from maxcloud_cli.settings import Settings, with_settings
 from maxcloud_cli.waiting import StillGoing, until_moved
 
 if TYPE_CHECKING:
-    from maxcloud.models import Revision, Service, TrafficShare
+    from maxcloud.models import Revision, Service
+    from maxcloud.traffic import TrafficShare
 
 
 class NothingOlder(Exception):

@@ -9,7 +9,8 @@ from typing import Any
 from maxcloud.functions import Function, Revision
 from maxcloud.knative.manifests import Manifest, made_at
 from maxcloud.knative.status import Observed
-from maxcloud.models import LATEST, Template
+from maxcloud.models import Template
+from maxcloud.traffic import LATEST
 
 # Knative's own, on each revision.
 _NUMBER = "serving.knative.dev/configurationGeneration"

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from maxcloud import names, system
 from maxcloud.errors import MaxCloudError
-from maxcloud.models import LATEST, Template, TrafficShare
+from maxcloud.models import Template
 from maxcloud.references import Reference
+from maxcloud.traffic import LATEST, TrafficShare
 
 Manifest = dict[str, Any]
 

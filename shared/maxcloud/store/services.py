@@ -12,18 +12,17 @@ from maxcloud import names, system, traffic
 from maxcloud.errors import InvalidField, NameTaken, NotFound, PreconditionFailed, ServiceDeleting
 from maxcloud.hints import ServiceHint
 from maxcloud.models import (
-    LATEST,
     DeployRequest,
     Service,
     ServiceSettings,
     ServiceStatus,
     Template,
-    TrafficShare,
     UpdateRequest,
     merge,
 )
 from maxcloud.store import service_names
 from maxcloud.store.database import Database, rows_of, statements
+from maxcloud.traffic import LATEST, TrafficShare
 
 DEFAULT_PORT = 8080
 
