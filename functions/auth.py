@@ -16,11 +16,12 @@ from maxcloud.accounts import (
     RegisterResponse,
     VerifyRequest,
 )
+from maxcloud.calls import Call
 from maxcloud.config import Registration
 from maxcloud.errors import Forbidden, InvalidField, RegistrationClosed
 from maxcloud.events import Type
 from maxcloud.hints import Hint
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.pages import Page
 from maxcloud.roles import Role
 from maxcloud.store import accounts, api_keys, limits

@@ -9,8 +9,9 @@ from starlette.responses import JSONResponse, Response
 import maxcloud
 from maxcloud import events, openapi
 from maxcloud.answers import Health, Readiness, Version
+from maxcloud.calls import Call
 from maxcloud.errors import Unavailable
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 
 api = Api("health")
 

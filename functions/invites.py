@@ -14,8 +14,9 @@ from maxcloud.accounts import (
     InviteRequest,
     InviteResponse,
 )
+from maxcloud.calls import Call
 from maxcloud.events import Type
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.pages import Page
 from maxcloud.roles import Role
 from maxcloud.store import invitations, limits

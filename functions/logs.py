@@ -9,8 +9,9 @@ from typing import Any
 from functions_framework.aio import http
 from starlette.requests import Request
 
+from maxcloud.calls import Call
 from maxcloud.errors import InvalidField
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.logs.answer import LogStream, Streams, Wanted, sent_with
 from maxcloud.logs.query import LogsQuery
 from maxcloud.roles import Role

@@ -12,11 +12,12 @@ from functions_framework.aio import http
 from starlette.requests import Request
 
 from maxcloud import letters, mail, tokens
+from maxcloud.calls import Call
 from maxcloud.config import Config, Registration
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import PING, Event, Type, read_data
 from maxcloud.hints import Hint
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.letters import Letter
 from maxcloud.store import mails
 from maxcloud.store.invitations import InvitationRow

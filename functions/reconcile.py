@@ -11,10 +11,11 @@ from typing import Any
 from functions_framework.aio import http
 from starlette.requests import Request
 
+from maxcloud.calls import Call
 from maxcloud.errors import PermanentError
 from maxcloud.events import PING, Event, Type, read_data
 from maxcloud.hints import Hint, ServiceHint
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.reconciling.organisations import isolate
 from maxcloud.reconciling.services import converge
 from maxcloud.reconciling.sweep import sweep

@@ -12,9 +12,10 @@ from starlette.requests import Request
 
 from maxcloud import granting, wire
 from maxcloud import registry as tokens
+from maxcloud.calls import Call
 from maxcloud.errors import NotFound, TemporaryError, Unauthenticated, Unavailable
 from maxcloud.events import Type
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.images import (
     Image,
     RegistryTokenForm,

@@ -9,9 +9,10 @@ from functions_framework.aio import http
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
+from maxcloud.calls import Call
 from maxcloud.events import Type
 from maxcloud.fields import Ordinal, Text
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.logs.query import LogsQuery
 from maxcloud.models import DeployRequest, Revision, Service, ServiceEvent, UpdateRequest
 from maxcloud.pages import Page

@@ -11,10 +11,11 @@ from functions_framework.aio import http
 from starlette.requests import Request
 
 from maxcloud import system
+from maxcloud.calls import Call
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import CLUSTER_CHANGES, Event, ObjectReference, Type, read_data
 from maxcloud.hints import ServiceHint
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.models import ServiceStatus
 from maxcloud.observing import functions, services
 from maxcloud.store import convergence as rows

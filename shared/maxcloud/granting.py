@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from maxcloud import auth, log, registry
+from maxcloud.calls import Call
 from maxcloud.errors import Forbidden, Unauthenticated
-from maxcloud.http import Call
 from maxcloud.images import RegistryTokenResponse
 from maxcloud.registry import Access
 from maxcloud.roles import Role

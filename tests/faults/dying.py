@@ -22,11 +22,12 @@ import uvicorn
 from psycopg import AsyncConnection
 from starlette.requests import Request
 
+from maxcloud.calls import Call
 from maxcloud.config import DEV_ORG_ID, Config
 from maxcloud.errors import TemporaryError
 from maxcloud.events import Event, Type
 from maxcloud.hints import ServiceHint
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.store.database import Database
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"

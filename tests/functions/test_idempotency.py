@@ -12,10 +12,11 @@ import httpx
 import psycopg
 import pytest
 
+from maxcloud.calls import Call
 from maxcloud.client import Client
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.errors import NameTaken
-from maxcloud.http import Api, Call
+from maxcloud.http import Api
 from maxcloud.models import DeployRequest, Service
 from maxcloud.roles import Role
 from maxcloud.store import services

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from starlette.requests import Request
 
+from maxcloud.calls import Call
 from maxcloud.config import Config
-from maxcloud.http import Call
 from maxcloud.store.database import Database
 from tests.cluster.backend import Cluster
 from tests.cluster.environment import KUBECONFIG, kubectl

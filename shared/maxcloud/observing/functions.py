@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from maxcloud import system
-from maxcloud.http import Call
+from maxcloud.calls import Call
 from maxcloud.knative import cluster, functions, manifests
 from maxcloud.knative import status as knative
 from maxcloud.store import functions as rows

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
+from maxcloud.calls import Call
 from maxcloud.events import Type
-from maxcloud.http import Call
 from maxcloud.knative import cluster, manifests
 from maxcloud.knative import status as knative
 from maxcloud.models import ServiceStatus

@@ -1,8 +1,8 @@
 """The end of a service in the cluster: by its row, or by the tombstone of one that has none."""
 
+from maxcloud.calls import Call
 from maxcloud.events import Type
 from maxcloud.hints import ServiceHint
-from maxcloud.http import Call
 from maxcloud.knative import cluster, manifests
 from maxcloud.store import convergence as rows
 from maxcloud.store.services import ServiceRow

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from maxcloud.belongings import belongings
+from maxcloud.calls import Call
 from maxcloud.errors import MaxCloudError, PermanentError
-from maxcloud.http import Call
 from maxcloud.knative import cluster, manifests
 from maxcloud.store import organisations
 

@@ -6,10 +6,10 @@ interleaved events do no harm.
 
 from maxcloud import catalogue, oci, system, traffic
 from maxcloud.belongings import belongings, pull_secret
+from maxcloud.calls import Call
 from maxcloud.errors import TemporaryError
 from maxcloud.events import Type
 from maxcloud.hints import ServiceHint
-from maxcloud.http import Call
 from maxcloud.knative import cluster, isolation, manifests
 from maxcloud.models import ServiceStatus
 from maxcloud.reconciling.endings import bury, let_go

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from maxcloud import catalogue, events, system
 from maxcloud.belongings import belongings
+from maxcloud.calls import Call
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import Type
 from maxcloud.hints import Hint, ServiceHint
-from maxcloud.http import Call
 from maxcloud.knative import cluster, isolation, manifests
 from maxcloud.models import ServiceStatus
 from maxcloud.reconciling.organisations import isolate
