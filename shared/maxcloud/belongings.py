@@ -6,7 +6,7 @@ from uuid import UUID
 from maxcloud import registry, system
 from maxcloud.config import DEV_ORG_ID, Config
 from maxcloud.knative import isolation
-from maxcloud.knative.manifests import Manifest
+from maxcloud.knative.objects import Manifest
 
 
 def belongings(config: Config, org_id: UUID) -> list[Manifest]:

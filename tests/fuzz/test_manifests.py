@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maxcloud.knative import manifests
-from maxcloud.knative.manifests import Manifest, Wanted
+from maxcloud.knative.manifests import Wanted
+from maxcloud.knative.objects import Manifest
 from maxcloud.models import Template
 from maxcloud.traffic import LATEST, TrafficShare
 from maxcloud_local.kinds import SERVICE

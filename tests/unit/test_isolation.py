@@ -7,7 +7,8 @@ import pytest
 
 from maxcloud.knative import isolation
 from maxcloud.knative.isolation import is_whole, key_of, objects, path_of, replacement
-from maxcloud.knative.manifests import Manifest, Occupied
+from maxcloud.knative.manifests import Occupied
+from maxcloud.knative.objects import Manifest
 
 ORG, OTHER, HOME = UUID(int=2), UUID(int=3), "mc-org-2"
 NAMESPACE, ACCOUNT, LIMITS, QUOTA, POLICY, LOGS = objects(ORG, HOME)

@@ -6,9 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from maxcloud.knative import manifests
+from maxcloud.knative import manifests, objects
 from maxcloud.knative.isolation import PULL_SECRET
-from maxcloud.knative.manifests import Manifest, Occupied, Superseded, Wanted, replacement
+from maxcloud.knative.manifests import Occupied, Superseded, Wanted, replacement
+from maxcloud.knative.objects import Manifest
 from maxcloud.models import Template
 from maxcloud.traffic import LATEST, TrafficShare, all_to
 
@@ -338,7 +339,7 @@ def restored(before: Manifest | None) -> Manifest:
 
 def test_a_lost_revision_is_made_anew_under_its_name() -> None:
     step = restored(None)
-    assert manifests.is_restoring(step)
+    assert objects.is_restoring(step)
     assert step["spec"]["template"]["metadata"]["name"] == "shop-00001"
     [container] = step["spec"]["template"]["spec"]["containers"]
     assert container["env"] == [{"name": "OLD", "value": "1"}]
@@ -350,14 +351,14 @@ def test_traffic_stays_while_a_lost_revision_is_made_anew() -> None:
     before = live(traffic=CANARY)
     written = replacement(before, restored(before))
     assert written is not None
-    assert manifests.is_restoring(written)
+    assert objects.is_restoring(written)
     assert written["spec"]["traffic"] == before["spec"]["traffic"]
 
 
 def test_what_was_made_anew_is_followed_by_what_is_wanted() -> None:
     written = replacement(restored(None), wanted(traffic=CANARY))
     assert written is not None
-    assert not manifests.is_restoring(written)
+    assert not objects.is_restoring(written)
     assert written["spec"] == wanted(traffic=CANARY)["spec"]
 
 
@@ -366,7 +367,7 @@ def test_a_restoring_object_is_never_taken_for_the_wanted_one() -> None:
     step["metadata"]["annotations"]["maxcloud.dev/restores"] = "shop-00001"
     written = replacement(step, wanted(traffic=CANARY))
     assert written is not None
-    assert not manifests.is_restoring(written)
+    assert not objects.is_restoring(written)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +384,7 @@ def test_a_revision_of_a_service_that_was_deleted_is_no_revision_of_the_new_one(
     metadata: Manifest = {"labels": {"serving.knative.dev/serviceUID": uid}}
     if going:
         metadata["deletionTimestamp"] = going
-    assert manifests.is_revision_of({"metadata": metadata}, live()) == is_ours
+    assert objects.is_revision_of({"metadata": metadata}, live()) == is_ours
 
 
 def test_an_older_generation_never_overwrites_a_newer() -> None:
@@ -398,9 +399,9 @@ def test_what_belongs_to_somebody_else_is_not_touched(labels: dict[str, str]) ->
     foreign["metadata"]["labels"] = labels
     with pytest.raises(Occupied, match="another object named shop") as occupied:
         replacement(foreign, wanted())
-    assert occupied.value.occupant == manifests.service_id(foreign) != ID
-    assert not manifests.is_of(foreign, ID)
-    assert manifests.is_of(live(), ID)
+    assert occupied.value.occupant == objects.service_id(foreign) != ID
+    assert not objects.is_of(foreign, ID)
+    assert objects.is_of(live(), ID)
 
 
 @pytest.mark.parametrize(
@@ -411,4 +412,4 @@ def test_the_generation_of_an_object(annotation: str | None, generation: int) ->
     thing["metadata"]["annotations"]["maxcloud.dev/generation"] = annotation
     if annotation is None:
         del thing["metadata"]["annotations"]
-    assert manifests.generation_of(thing) == generation
+    assert objects.generation_of(thing) == generation

@@ -10,7 +10,7 @@ import pytest
 from maxcloud import names, system
 from maxcloud.belongings import belongings
 from maxcloud.config import Config
-from maxcloud.knative import functions, manifests
+from maxcloud.knative import functions, objects
 from maxcloud.knative.status import Observed
 from maxcloud.models import ServiceStatus
 from maxcloud_cli.platform import plan
@@ -97,11 +97,11 @@ def test_the_newest_revision_is_the_last_and_traffic_names_its_own() -> None:
 def test_a_function_carries_the_labels_of_a_service(function: str) -> None:
     live = MANIFESTS[function]
     labels = live["metadata"]["labels"]
-    assert labels[manifests.MANAGED] == "true"
-    assert labels[manifests.ORG] == str(system.ORG_ID)
-    assert labels[manifests.SERVICE_ID] == str(system.service_id(function))
+    assert labels[objects.MANAGED] == "true"
+    assert labels[objects.ORG] == str(system.ORG_ID)
+    assert labels[objects.SERVICE_ID] == str(system.service_id(function))
     assert live["metadata"]["namespace"] == Config().namespace_of(system.ORG_ID)
-    assert manifests.is_function(live)
+    assert objects.is_function(live)
     # No label on the template: an installation before this one runs the same revision.
     assert "labels" not in live["spec"]["template"]["metadata"]
 
@@ -111,9 +111,9 @@ def test_what_only_looks_like_a_function_is_none() -> None:
         {"namespace": "default"},
         {"name": "shop"},
         {"name": "auth"},
-        {"labels": {manifests.SERVICE_ID: "nonsense"}},
+        {"labels": {objects.SERVICE_ID: "nonsense"}},
     ):
-        assert not manifests.is_function({"metadata": {**MANIFEST["metadata"], **change}})
+        assert not objects.is_function({"metadata": {**MANIFEST["metadata"], **change}})
 
 
 def test_the_platforms_own_namespace_is_bounded_by_nothing_of_an_organisation() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from maxcloud.knative.manifests import Manifest
+from maxcloud.knative.objects import Manifest
 from maxcloud.knative.status import Observed, is_ready, newest_revision, observe
 from maxcloud.models import ServiceStatus
 

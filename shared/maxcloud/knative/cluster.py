@@ -16,7 +16,7 @@ from kubernetes.client.exceptions import ApiException
 
 from maxcloud.errors import MaxCloudError, TemporaryError
 from maxcloud.knative import isolation
-from maxcloud.knative.manifests import MANAGED, Manifest
+from maxcloud.knative.objects import MANAGED, Manifest
 
 # Bounds one call, so that a handler ends well before its event is delivered again.
 CALL_SECONDS = 10

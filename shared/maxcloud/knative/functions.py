@@ -7,7 +7,7 @@ hold is not taken over: a row is for its readers, and a manifest may say an addr
 from typing import Any
 
 from maxcloud.functions import Function, Revision
-from maxcloud.knative.manifests import Manifest, made_at
+from maxcloud.knative.objects import Manifest, made_at
 from maxcloud.knative.status import Observed
 from maxcloud.models import Template
 from maxcloud.traffic import LATEST

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from maxcloud.knative.manifests import MANAGED, ORG, Manifest, Occupied, contains
+from maxcloud.knative.manifests import Occupied, contains
+from maxcloud.knative.objects import MANAGED, ORG, Manifest
 
 OURS = "maxcloud"
 

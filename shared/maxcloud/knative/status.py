@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from maxcloud.knative.manifests import START_SECONDS, Manifest, generation_of, made_at
+from maxcloud.knative.manifests import START_SECONDS
+from maxcloud.knative.objects import Manifest, generation_of, made_at
 from maxcloud.models import ServiceStatus
 
 Condition = dict[str, Any]

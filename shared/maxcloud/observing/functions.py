@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from maxcloud import system
 from maxcloud.calls import Call
-from maxcloud.knative import cluster, functions, manifests
+from maxcloud.knative import cluster, functions, objects
 from maxcloud.knative import status as knative
 from maxcloud.store import functions as rows
 
@@ -17,7 +17,7 @@ async def look(call: Call, name: str) -> str | None:
     if not system.is_function(name):
         return None
     live = await cluster.get_service(system.NAMESPACE, name)
-    if live is None or not manifests.is_function(live):
+    if live is None or not objects.is_function(live):
         await rows.forget(call.db, name)
         return None
     revisions = {

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from maxcloud.calls import Call
 from maxcloud.events import Type
-from maxcloud.knative import cluster, manifests
+from maxcloud.knative import cluster, objects
 from maxcloud.knative import status as knative
 from maxcloud.models import ServiceStatus
 from maxcloud.store import convergence as rows
@@ -16,14 +16,14 @@ async def look(call: Call, row: ServiceRow) -> bool:
     """Compare a row with its object in the cluster, keep what is new, and tell if it is there."""
     namespace = call.config.namespace_of(row.org_id)
     live = await cluster.get_service(namespace, row.name)
-    if live is None or not manifests.is_of(live, row.id):
+    if live is None or not objects.is_of(live, row.id):
         if row.status == ServiceStatus.DELETING and await rows.remove(call.db, row):
             call.hint(Type.SERVICE_DELETED, row.hint())
         return False
-    if manifests.is_going(live):
-        await rows.lost(call.db, row, manifests.GOING)
+    if objects.is_going(live):
+        await rows.lost(call.db, row, objects.GOING)
         return True
-    if manifests.is_restoring(live):
+    if objects.is_restoring(live):
         return True
     newest, now = knative.newest_revision(live), datetime.now(UTC)
     if newest is None or row.only_routes or knative.is_ready(live):

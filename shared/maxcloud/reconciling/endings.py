@@ -3,7 +3,7 @@
 from maxcloud.calls import Call
 from maxcloud.events import Type
 from maxcloud.hints import ServiceHint
-from maxcloud.knative import cluster, manifests
+from maxcloud.knative import cluster, objects
 from maxcloud.store import convergence as rows
 from maxcloud.store.services import ServiceRow
 
@@ -11,7 +11,7 @@ from maxcloud.store.services import ServiceRow
 async def let_go(call: Call, row: ServiceRow) -> None:
     """Delete a service from the cluster; `status` sees it gone and removes the row."""
     live = await cluster.get_service(call.config.namespace_of(row.org_id), row.name)
-    if live is not None and manifests.is_of(live, row.id):
+    if live is not None and objects.is_of(live, row.id):
         await cluster.delete_service(live)
     elif await rows.remove(call.db, row):
         call.hint(Type.SERVICE_DELETED, row.hint())
@@ -26,6 +26,6 @@ async def bury(call: Call, hint: ServiceHint) -> bool:
     if name is None:
         return False
     live = await cluster.get_service(call.config.namespace_of(hint.org_id), name)
-    if live is not None and manifests.is_of(live, hint.id):
+    if live is not None and objects.is_of(live, hint.id):
         await cluster.delete_service(live)
     return True

@@ -6,6 +6,7 @@ from maxcloud.belongings import belongings
 from maxcloud.calls import Call
 from maxcloud.errors import MaxCloudError, PermanentError
 from maxcloud.knative import cluster, manifests
+from maxcloud.knative.objects import Manifest
 from maxcloud.store import organisations
 
 
@@ -25,7 +26,7 @@ async def isolate(call: Call, org_id: UUID) -> None:
             raise PermanentError(f"namespace of {org_id}: {error}") from error
 
 
-async def have(objects: list[manifests.Manifest]) -> None:
+async def have(objects: list[Manifest]) -> None:
     """Make objects as they should be; raises NamespaceFailed when one cannot be."""
     try:
         for wanted in objects:

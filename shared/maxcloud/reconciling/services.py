@@ -10,7 +10,7 @@ from maxcloud.calls import Call
 from maxcloud.errors import TemporaryError
 from maxcloud.events import Type
 from maxcloud.hints import ServiceHint
-from maxcloud.knative import cluster, isolation, manifests
+from maxcloud.knative import cluster, isolation, manifests, objects
 from maxcloud.models import ServiceStatus
 from maxcloud.reconciling.endings import bury, let_go
 from maxcloud.reconciling.organisations import NamespaceFailed, have
@@ -65,20 +65,20 @@ async def apply(call: Call, row: ServiceRow) -> None:
         raise
     if written is None:
         return
-    generation, made_at = written["metadata"]["generation"], manifests.made_at(written)
+    generation, made_at = written["metadata"]["generation"], objects.made_at(written)
     if await rows.applied(call.db, row, generation, made_at) is None:
         # A newer generation, or the end, came in between: look again, so that nothing stays behind.
         raise TemporaryError("the service changed meanwhile")
 
 
-async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> manifests.Manifest | None:
+async def bring(call: Call, row: ServiceRow, wanted: manifests.Wanted) -> objects.Manifest | None:
     """Bring an object to what is wanted and return it; None when that is not for us to do."""
     live = await cluster.get_service(wanted.namespace, row.name)
     if live is None:
         await have(belongings(call.config, row.org_id))
-    elif manifests.is_going(live):  # what is written to it now goes with it
-        await rows.delayed(call.db, row, manifests.GOING)
-        raise TemporaryError(manifests.GOING)
+    elif objects.is_going(live):  # what is written to it now goes with it
+        await rows.delayed(call.db, row, objects.GOING)
+        raise TemporaryError(objects.GOING)
     elif Reference.parse(wanted.template.image).host == wanted.registry:
         await have(pull_secret(call.config, row.org_id))
     lost = await first_lost(call, row, wanted, live)
@@ -127,7 +127,7 @@ async def resolve_image(call: Call, row: ServiceRow) -> ServiceRow | None:
 
 
 async def first_lost(
-    call: Call, row: ServiceRow, wanted: manifests.Wanted, live: manifests.Manifest | None
+    call: Call, row: ServiceRow, wanted: manifests.Wanted, live: objects.Manifest | None
 ) -> RevisionRow | None:
     """Return the oldest revision that the traffic needs and the cluster has no more."""
     needed = traffic.needed(row.shares, row.ready_revision) - {wanted.revision}
@@ -135,12 +135,12 @@ async def first_lost(
         return None
     for revision in await revisions.named(call.db, row, needed):
         there = live and await cluster.get_revision(wanted.namespace, revision.name)
-        if live is None or there is None or not manifests.is_revision_of(there, live):
+        if live is None or there is None or not objects.is_revision_of(there, live):
             return revision
     return None
 
 
-async def write(live: manifests.Manifest | None, wanted: manifests.Manifest) -> manifests.Manifest:
+async def write(live: objects.Manifest | None, wanted: objects.Manifest) -> objects.Manifest:
     """Bring an object to what is wanted, by as few writes as can be, and return it."""
     if live is None:
         return await cluster.create_service(wanted)

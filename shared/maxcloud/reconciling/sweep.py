@@ -10,7 +10,7 @@ from maxcloud.calls import Call
 from maxcloud.errors import PermanentError, TemporaryError
 from maxcloud.events import Type
 from maxcloud.hints import Hint, ServiceHint
-from maxcloud.knative import cluster, isolation, manifests
+from maxcloud.knative import cluster, isolation, objects
 from maxcloud.models import ServiceStatus
 from maxcloud.reconciling.organisations import isolate
 from maxcloud.reconciling.services import converge
@@ -54,13 +54,13 @@ async def repeat_hints(call: Call) -> None:
 async def compare_with_cluster(call: Call) -> None:
     """Find what the cluster lost, what was changed by hand, and what nobody owns any more."""
     expected = await rows.everything_across_tenants(call.db)
-    strays: dict[UUID, manifests.Manifest] = {}
+    strays: dict[UUID, objects.Manifest] = {}
     settled = {row.id: row for row in expected if row.is_settled and row.cluster_generation}
     known = {row.id for row in expected}
     own = {row.id: row for row in expected if row.org_id == system.ORG_ID}
     async for live in cluster.managed_services():
-        service_id = manifests.service_id(live)
-        if manifests.is_function(live):
+        service_id = objects.service_id(live)
+        if objects.is_function(live):
             await compare_function(call, live, own.pop(service_id, None))
             continue
         row = settled.pop(service_id, None)
@@ -77,7 +77,7 @@ async def compare_with_cluster(call: Call) -> None:
         _log.warning("left alone: an object of ours without a row", extra={"fields": fields})
 
 
-async def compare_function(call: Call, live: manifests.Manifest, row: rows.Expected | None) -> None:
+async def compare_function(call: Call, live: objects.Manifest, row: rows.Expected | None) -> None:
     """Let `status` look at one of the platform's own functions again whose row is not as it is."""
     version = int(live["metadata"]["resourceVersion"])
     if row is None:
