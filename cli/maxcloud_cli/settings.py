@@ -15,6 +15,7 @@ from maxcloud_cli.output import Format, result
 
 if TYPE_CHECKING:
     from maxcloud.client import Client
+    from maxcloud.connection import Connection
 
 DEFAULT_API_URL = "http://localhost:8080"
 
@@ -65,6 +66,12 @@ class Settings:
         from maxcloud.client import Client  # httpx takes longer to import than --help to print
 
         return Client(self.api_url, self.api_key)
+
+    def connection(self) -> "Connection":
+        """Return what asks the API about itself alone: no model of services is made for it."""
+        from maxcloud.connection import Connection
+
+        return Connection(self.api_url, self.api_key)
 
 
 def before_the_command(

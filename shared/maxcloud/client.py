@@ -32,7 +32,6 @@ from maxcloud.accounts import (
     RegisterResponse,
     VerifyRequest,
 )
-from maxcloud.answers import Readiness, Version
 from maxcloud.bodies import Request
 from maxcloud.connection import (
     Connection,
@@ -215,17 +214,6 @@ class Client(Connection):
         """Delete a tag; ImageInUse while a revision that is kept runs what it leads to."""
         path = _below(f"{_REGISTRY}/images", name, "image", parts="/")
         self._send("DELETE", _below(f"{path}/tags", tag, "tag"))
-
-    def version(self) -> Version:
-        """Return what the API runs."""
-        return self._read(Version, self._send("GET", "/api/v1/version"))
-
-    def ready(self) -> Readiness:
-        """Return that the API can work, else raise Unavailable naming what is down; asks once."""
-        answer = self._exchange("GET", "/readyz", None, None, self._timeout)
-        if answer.is_success:
-            return self._read(Readiness, answer)
-        raise self._refusal(answer)
 
 
 def _service_path(id_or_name: str) -> str:

@@ -1,5 +1,7 @@
 """How the client's requests are sent and their answers read, whatever they are about.
 
+Who asks what runs there needs no more than this: a command imports the rest with `client.py`.
+
 Errors are drawn in `client.py`, which callers import them from.
 """
 
@@ -14,7 +16,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from maxcloud import __version__
-from maxcloud.answers import ErrorBody
+from maxcloud.answers import ErrorBody, Readiness, Version
 from maxcloud.errors import APIError, MaxCloudError, Unavailable
 
 if TYPE_CHECKING:
@@ -84,6 +86,17 @@ class Connection:
     def close(self) -> None:
         """Close the connections; the client cannot be used after this."""
         self._http.close()
+
+    def version(self) -> Version:
+        """Return what the API runs."""
+        return self._read(Version, self._send("GET", "/api/v1/version"))
+
+    def ready(self) -> Readiness:
+        """Return that the API can work, else raise Unavailable naming what is down; asks once."""
+        answer = self._exchange("GET", "/readyz", None, None, self._timeout)
+        if answer.is_success:
+            return self._read(Readiness, answer)
+        raise self._refusal(answer)
 
     def _all_pages(self, kind: type[_Kind], path: str) -> list[_Kind]:
         found: list[_Kind] = []

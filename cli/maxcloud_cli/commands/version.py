@@ -13,8 +13,8 @@ def version(settings: Settings) -> None:
     api, trouble = None, ""
     if not settings.quiet:
         try:
-            with settings.client() as client:
-                api = client.version()
+            with settings.connection() as connection:
+                api = connection.version()
         except MaxCloudError as error:
             trouble = str(error)
     if settings.output is not output.Format.TABLE:
