@@ -19,6 +19,8 @@ DATABASE_ROLE = dict.fromkeys(
     ("auth", "health", "invites", "logs", "registry", "services"), API_ROLE
 )
 
+[PRIORITY] = [each["metadata"]["name"] for each in documents(BASE / "priority.yaml")]
+
 # Who makes tokens for the registry: for callers, and for itself.
 SIGNING = {"registry", "reconcile"}
 
@@ -32,6 +34,7 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     assert ksvc["spec"]["traffic"] == [{"latestRevision": True, "percent": 100}]
     spec = ksvc["spec"]["template"]["spec"]
     assert spec["serviceAccountName"] == function
+    assert spec["priorityClassName"] == PRIORITY
     assert spec["enableServiceLinks"] is False
     [container] = spec["containers"]
     env = {each["name"]: each for each in container["env"]}
@@ -50,6 +53,13 @@ def test_a_function_runs_as_its_manifest_must_say(function: str) -> None:
     assert security["allowPrivilegeEscalation"] is False
     assert security["readOnlyRootFilesystem"] is True
     assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_knative_takes_the_functions_priority() -> None:
+    settings = {each["metadata"]["name"]: each for each in documents(KNATIVE / "settings.yaml")}
+    assert settings["config-features"]["data"] == {
+        "kubernetes.podspec-priorityclassname": "enabled"
+    }
 
 
 @pytest.mark.parametrize("function", NAMES)

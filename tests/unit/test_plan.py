@@ -78,7 +78,7 @@ def test_a_label_stands_on_what_is_made_and_on_nothing_of_others(makes_namespace
         for each in made
         if plan.LABEL not in each["metadata"].get("labels", {})
     }
-    knatives = {"autoscaler", "deployment", "domain", "gc", "network"}
+    knatives = {"autoscaler", "deployment", "domain", "features", "gc", "network"}
     expected = {f"ConfigMap config-{each}" for each in knatives}
     assert bare == expected | (set() if makes_namespace else {"Namespace mc-system"})
     [claim] = of_kind("StatefulSet", made)["postgres"]["spec"]["volumeClaimTemplates"]

@@ -43,6 +43,7 @@ _RIGHTS = (
     ("rbac.authorization.k8s.io", "clusterroles"),
     ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
     ("networking.k8s.io", "networkpolicies"),
+    ("scheduling.k8s.io", "priorityclasses"),
     ("networking.internal.knative.dev", "ingresses"),
     ("serving.knative.dev", "services"),
     ("eventing.knative.dev", "triggers"),

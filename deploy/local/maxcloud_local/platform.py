@@ -15,8 +15,9 @@ SYSTEM = "mc-system"
 
 FUNCTIONS = manifests.ROOT / "functions"
 
-# The engine brings a database of its own, migrates it, and has its own way with the registry.
-_NOT_HERE = {"postgres.yaml", "migrate.yaml", "distribution.yaml"}
+# The engine brings a database of its own, migrates it, and has its own way with the registry. It is
+# on one machine, where nobody is to make room.
+_NOT_HERE = {"postgres.yaml", "migrate.yaml", "distribution.yaml", "priority.yaml"}
 
 # A person is waiting, and there is little to look at.
 _SWEEP_SCHEDULE = "* * * * *"
