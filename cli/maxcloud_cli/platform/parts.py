@@ -9,7 +9,11 @@ from maxcloud import system
 Object = dict[str, Any]
 
 SYSTEM = system.NAMESPACE
-NAMESPACES = (SYSTEM, "knative-serving", "knative-eventing", "kourier-system")
+# Where what the platform stands on runs; the last ones are there in production alone.
+NAMESPACES = (
+    *(SYSTEM, "knative-serving", "knative-eventing", "kourier-system"),
+    *("mc-database", "cnpg-system", "nats", "cert-manager", "external-dns"),
+)
 
 KSVC = ("serving.knative.dev/v1", "Service")
 REVISION = ("serving.knative.dev/v1", "Revision")
@@ -53,6 +57,15 @@ WHY = {
     "mt-broker-filter": "leads events to who asked for their type",
     "mt-broker-ingress": "takes events",
     "pingsource-mt-adapter": "the timer of the sweep",
+    "jetstream-ch-controller": "makes the broker's channels in NATS",
+    "jetstream-ch-dispatcher": "delivers what is in the channels",
+    "nats-webhook": "checks what is written to NATS' channels",
+    "nats": "keeps the broker's events",
+    "database": "the truth: rows of services, organisations and keys",
+    "cloudnative-pg": "looks after the database",
+    "plugin-barman-cloud": "copies the database into object storage",
+    "cert-manager": "renews the certificate",
+    "external-dns": "writes the zone's records",
 }
 
 # Why a namespace that is on its way out is still there, in Kubernetes' conditions.
