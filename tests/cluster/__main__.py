@@ -16,11 +16,12 @@ from tests.cluster.install import install
 from tests.cluster.progress import BootError, Steps, say
 from tests.journeys import images as sample
 
-# Each in a session of its own, for it sets the platform up in its own way. tests/faults and what
-# installs and upgrades under traffic, tests/knative/operating, wait until they pass reliably.
+# Each in a session of its own, for it sets the platform up in its own way. What installs and
+# upgrades under traffic, tests/knative/operating, waits until it passes reliably.
 SESSIONS = {
     "run the journeys": ("tests/journeys", "tests/knative", "--ignore=tests/knative/operating"),
     "run the journeys with real keys": ("tests/keyed",),
+    "let parts of it fail": ("tests/faults",),
 }
 
 
