@@ -9,7 +9,7 @@ CLUSTER := $(RUN) -m tests.cluster
 SEED := $(or $(SEED),$(shell date +%s))
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long lint lint-deploy audit format openapi lock cluster cluster-down test-cluster minikube kind bench bench-cluster clean registry
+.PHONY: help dev test test-long lint lint-deploy audit format openapi lock cluster cluster-down test-cluster test-operations minikube kind bench bench-cluster clean registry
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -69,8 +69,11 @@ cluster: $(VENV)/ready ## Start a real Kubernetes with Knative here, the platfor
 cluster-down: $(VENV)/ready ## End that cluster and leave nothing of it behind
 	$(CLUSTER) down
 
-test-cluster: $(VENV)/ready ## Run the journeys on a real cluster that is started for them
+test-cluster: $(VENV)/ready ## Run journeys and faults on a real cluster that is started for them
 	$(CLUSTER) test
+
+test-operations: $(VENV)/ready ## Install, upgrade and mend the platform on such a cluster, under traffic
+	$(CLUSTER) operate
 
 minikube: $(VENV)/ready ## Start minikube with the platform on it, at minikube.local (8 GB, 4 CPUs, Docker)
 	deploy/laptop/up minikube

@@ -1,4 +1,4 @@
-"""Commands: `python -m tests.cluster up | install | test | status | down | registry`."""
+"""Commands: `python -m tests.cluster up | install | test | operate | status | down | registry`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from tests.cluster.install import install
 from tests.cluster.progress import BootError, Steps, say
 from tests.journeys import images as sample
 
-# Each in a session of its own, for it sets the platform up in its own way. What installs and
-# upgrades under traffic, tests/knative/operating, waits until it passes reliably.
-SESSIONS = {
+Sessions = dict[str, tuple[str, ...]]
+
+# What each of them runs under pytest: in a session of its own, for it sets the platform up in its
+# own way.
+JOURNEYS: Sessions = {
     "run the journeys": ("tests/journeys", "tests/knative", "--ignore=tests/knative/operating"),
     "run the journeys with real keys": ("tests/keyed",),
     "let parts of it fail": ("tests/faults",),
 }
+# It counts the requests that fail while everything is replaced: nothing else may run beside it.
+OPERATIONS: Sessions = {"install, upgrade and mend it": ("tests/knative/operating", "--capture=no")}
 
 
 def up() -> None:
@@ -48,6 +52,16 @@ def push_sample() -> None:
 
 
 def test() -> None:
+    """Run what the platform's users do, and let parts of it fail."""
+    run_on_a_new_one(JOURNEYS)
+
+
+def operate() -> None:
+    """Run what its operators do, under traffic."""
+    run_on_a_new_one(OPERATIONS)
+
+
+def run_on_a_new_one(sessions: Sessions) -> None:
     """Start a cluster with the platform, run what needs one, and take it down again.
 
     A boot that fails is tried once more, a test never.
@@ -64,7 +78,7 @@ def test() -> None:
         push_sample()
         memory = node.memory()
         command = [sys.executable, "-m", "pytest", "--platform=cluster", "--durations=10"]
-        for title, tests in SESSIONS.items():
+        for title, tests in sessions.items():
             with steps.step(title):
                 subprocess.run([*command, *tests], cwd=ROOT, check=True)
     finally:
@@ -99,6 +113,7 @@ COMMANDS = {
     "up": up,
     "install": install_platform,
     "test": test,
+    "operate": operate,
     "status": status,
     "down": boot.down,
     "registry": build_registry,
