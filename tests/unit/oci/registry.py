@@ -13,8 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
+from maxcloud import oci
+from maxcloud.oci import Image, ImageRefused
+
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+# The digest of an image that no registry has.
+SHA = f"sha256:{'a' * 64}"
 
 
 def certificate(folder: Path) -> Path:
@@ -128,3 +136,13 @@ def serving(pem: Path) -> Iterator[Registry]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+async def resolve(registry: Registry, name: str = "team/app:1") -> Image:
+    return await oci.resolve(f"{registry.address}/{name}", frozenset({registry.address}))
+
+
+async def refused(registry: Registry, name: str = "team/app:1") -> tuple[str, str]:
+    with pytest.raises(ImageRefused) as error:
+        await resolve(registry, name)
+    return error.value.reason, str(error.value).replace(registry.address, "HOST")
