@@ -15,6 +15,10 @@ from uuid import UUID
 SERVICE_ID = UUID("0197a3b4-0000-7000-8000-000000000001")
 DIGEST = "sha256:1a2b3c4d5e6f" + "0" * 52
 
+SERVICES = "/api/v1/services"
+BY_NAME = f"{SERVICES}/shop"
+BY_ID = f"{SERVICES}/{SERVICE_ID}"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -123,6 +127,9 @@ def refusal(status: int, code: str, error: str, **more: Any) -> Answer:
     headers = more.pop("headers", {})
     body = {"error": error, "code": code, "request_id": "req-1", **more}
     return Answer(status, body, headers)
+
+
+GONE = refusal(404, "not_found", "there is no service shop")
 
 
 def service(**changes: Any) -> dict[str, Any]:
