@@ -1,105 +1,21 @@
+"""How a service becomes ready or fails, and what its object says then."""
+
 import asyncio
 import copy
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from maxcloud.knative import manifests
-from maxcloud.knative import status as platform
 from maxcloud.models import ServiceStatus, Template
 from maxcloud.traffic import LATEST, all_to
-from maxcloud_local.kinds import CONFIG_MAP, REVISION, SERVICE
-from maxcloud_local.serving.admission import admission
-from maxcloud_local.serving.serving import REVISIONS_KEPT, Serving
-from maxcloud_local.store import Object, Store
-from tests.local.standins import NAMESPACE, StandInLauncher, ksvc, until
+from maxcloud_local.kinds import CONFIG_MAP, SERVICE
+from tests.local.cluster import cluster, is_seen, said
+from tests.local.standins import NAMESPACE, ksvc, until
+
+pytestmark = pytest.mark.anyio
 
 
-class Cluster:
-    """A store, what follows it, and instances whose readiness the test decides."""
-
-    def __init__(self, *, ready: bool = True) -> None:
-        self.launcher = StandInLauncher(ready=ready)
-        self.store = Store(admission)
-        self.serving = Serving(
-            self.store,
-            self.launcher,
-            self.launcher.tell,
-            lambda label: f"http://{label}.localhost:8080",
-        )
-
-    def apply(self, revision: str | None = "hello-00001", **changes: Any) -> None:
-        wanted = ksvc(revision, **changes)
-        if self.store.find(SERVICE, NAMESPACE, "hello") is None:
-            self.store.create(SERVICE, wanted)
-        else:
-            self.store.replace(SERVICE, wanted)
-
-    @property
-    def service(self) -> Object:
-        return self.store.get(SERVICE, NAMESPACE, "hello")
-
-    def revision(self, name: str) -> Object:
-        return self.store.get(REVISION, NAMESPACE, name)
-
-    @property
-    def revisions(self) -> list[str]:
-        return [each["metadata"]["name"] for each in self.store.all(REVISION, NAMESPACE)]
-
-    async def settled(self, reason: str = "", revision: str = "") -> None:
-        """Wait until the service's Ready is True, or False with this reason."""
-        wanted = ("False", reason) if reason else ("True", "")
-        await until(
-            lambda: (
-                is_seen(self.service)
-                and said(self.service)["Ready"][:2] == wanted
-                and revision in {"", self.service["status"]["latestCreatedRevisionName"]}
-            )
-        )
-
-    def observed(self) -> tuple[ServiceStatus, str, str, str | None]:
-        """Return what the platform's `status` reads."""
-        newest = platform.newest_revision(self.service)
-        revision = self.store.find(REVISION, NAMESPACE, newest) if newest else None
-        seen = platform.observe(self.service, revision, [], datetime.now(UTC))
-        return seen.status, seen.reason, seen.message, seen.ready_revision
-
-    def routes_to(self, tag: str | None = None) -> str | None:
-        revision = self.serving.route(NAMESPACE, "hello", tag)
-        return revision.name if revision else None
-
-
-@asynccontextmanager
-async def cluster(*, ready: bool = True) -> AsyncIterator[Cluster]:
-    it = Cluster(ready=ready)
-    running = asyncio.create_task(it.serving.run())
-    yield it
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    await it.serving.stop()
-    assert not it.launcher.alive
-
-
-def is_seen(found: Object) -> bool:
-    return bool(
-        found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"]
-    )
-
-
-def said(found: Object) -> dict[str, tuple[str, str, str]]:
-    return {
-        each["type"]: (each["status"], each.get("reason", ""), each.get("message", ""))
-        for each in found["status"]["conditions"]
-    }
-
-
-@pytest.mark.anyio
 async def test_a_service_becomes_ready_with_its_first_instance() -> None:
     async with cluster(ready=False) as it:
         it.apply()
@@ -148,7 +64,6 @@ async def test_a_service_becomes_ready_with_its_first_instance() -> None:
         assert it.launcher.happenings == [("wakes", "0 → 1"), ("ready", "hello-00001")]
 
 
-@pytest.mark.anyio
 async def test_where_no_first_instance_is_wanted_a_service_is_ready_without() -> None:
     async with cluster() as it:
         metadata = {"name": "config-autoscaler", "namespace": "knative-serving"}
@@ -159,7 +74,6 @@ async def test_where_no_first_instance_is_wanted_a_service_is_ready_without() ->
         assert it.launcher.made == []
 
 
-@pytest.mark.anyio
 async def test_a_revision_is_its_template_and_says_whose_it_is() -> None:
     async with cluster() as it:
         it.apply()
@@ -176,7 +90,6 @@ async def test_a_revision_is_its_template_and_says_whose_it_is() -> None:
         assert made["metadata"]["ownerReferences"][0]["uid"] == uid
 
 
-@pytest.mark.anyio
 async def test_the_platforms_own_manifest_is_taken() -> None:
     async with cluster() as it:
         template = Template(image="a@sha256:" + "0" * 64, port=8080)
@@ -196,7 +109,6 @@ async def test_the_platforms_own_manifest_is_taken() -> None:
         assert manifests.replacement(it.service, manifests.service(wanted)) is None
 
 
-@pytest.mark.anyio
 async def test_a_container_that_crashes_fails_its_service() -> None:
     async with cluster(ready=False) as it:
         it.apply()
@@ -227,7 +139,6 @@ async def test_a_container_that_crashes_fails_its_service() -> None:
         assert it.observed() == (ServiceStatus.READY, "", "", "hello-00001")
 
 
-@pytest.mark.anyio
 async def test_an_image_that_cannot_be_pulled_fails_its_service() -> None:
     async with cluster(ready=False) as it:
         it.apply()
@@ -240,7 +151,6 @@ async def test_an_image_that_cannot_be_pulled_fails_its_service() -> None:
         assert it.observed() == (ServiceStatus.FAILED, "ImagePullFailed", told, None)
 
 
-@pytest.mark.anyio
 async def test_what_never_listens_fails_at_its_deadline() -> None:
     async with cluster(ready=False) as it:
         wanted = ksvc("hello-00001")
@@ -255,7 +165,6 @@ async def test_what_never_listens_fails_at_its_deadline() -> None:
         await until(lambda: not it.launcher.alive)
 
 
-@pytest.mark.anyio
 async def test_while_a_second_revision_fails_the_first_serves() -> None:
     async with cluster() as it:
         it.apply()
@@ -279,164 +188,6 @@ async def test_while_a_second_revision_fails_the_first_serves() -> None:
         assert it.routes_to() == "hello-00001"
 
 
-@pytest.mark.anyio
-async def test_traffic_moves_when_the_next_revision_is_ready() -> None:
-    async with cluster() as it:
-        it.apply()
-        await it.settled()
-        it.apply("hello-00002", image="b")
-        await it.settled(revision="hello-00002")
-        assert it.routes_to() == "hello-00002"
-        assert it.service["status"]["traffic"][0]["revisionName"] == "hello-00002"
-        # Back to the first, which is known to start.
-        it.apply("hello-00001")
-        await it.settled(revision="hello-00001")
-        assert it.routes_to() == "hello-00001"
-        assert it.revisions == ["hello-00001", "hello-00002"]
-
-
-@pytest.mark.anyio
-async def test_traffic_is_split_and_tags_lead_to_one_revision() -> None:
-    async with cluster() as it:
-        it.apply()
-        await it.settled()
-        latest = {"latestRevision": True, "percent": 50, "tag": "next"}
-        pinned = {"revisionName": "hello-00001", "percent": 50}
-        old = {"revisionName": "hello-00001", "tag": "old"}
-        it.apply("hello-00002", image="b", traffic=[latest, pinned, old])
-        await it.settled(revision="hello-00002")
-        assert it.service["status"]["traffic"] == [
-            {
-                **latest,
-                "revisionName": "hello-00002",
-                "url": "http://hello--next.localhost:8080",
-            },
-            {**pinned, "latestRevision": False},
-            {
-                **old,
-                "latestRevision": False,
-                "percent": 0,
-                "url": "http://hello--old.localhost:8080",
-            },
-        ]
-        assert it.routes_to("next") == "hello-00002"
-        assert it.routes_to("old") == "hello-00001"
-        assert it.routes_to("other") is None
-        taken = Counter(it.routes_to() for _ in range(400))
-        assert set(taken) == {"hello-00001", "hello-00002"}
-        assert min(taken.values()) > 100
-
-
-@pytest.mark.anyio
-async def test_traffic_to_what_is_not_there_leaves_the_routes_as_they_are() -> None:
-    async with cluster() as it:
-        it.apply()
-        await it.settled()
-        it.apply(traffic=[{"revisionName": "hello-00007", "percent": 100}])
-        await it.settled("RevisionMissing")
-        assert said(it.service)["RoutesReady"][2] == (
-            'Revision "hello-00007" referenced in traffic not found.'
-        )
-        assert it.routes_to() == "hello-00001"
-        assert it.revisions == ["hello-00001"]
-
-
-@pytest.mark.anyio
-async def test_without_a_name_a_revision_is_counted_by_templates() -> None:
-    async with cluster() as it:
-        it.apply(None)
-        await it.settled()
-        it.apply(None, traffic=[{"revisionName": "hello-00001", "percent": 100}])
-        await until(lambda: is_seen(it.service))
-        assert it.revisions == ["hello-00001"]
-        it.apply(None, image="b")
-        await it.settled(revision="hello-00002")
-        assert it.revisions == ["hello-00001", "hello-00002"]
-
-
-@pytest.mark.anyio
-async def test_a_name_that_another_template_had_is_taken() -> None:
-    async with cluster() as it:
-        it.apply()
-        await it.settled()
-        it.apply("hello-00002", image="b")
-        await it.settled(revision="hello-00002")
-        it.apply("hello-00001", image="c")
-        await it.settled("RevisionFailed")
-        assert said(it.service)["RoutesReady"][1] == "RevisionNameTaken"
-        assert it.routes_to() == "hello-00002"
-
-
-@pytest.mark.anyio
-async def test_what_is_deleted_ends_after_its_requests() -> None:
-    async with cluster() as it:
-        it.apply()
-        await it.settled()
-        revision = it.serving.route(NAMESPACE, "hello")
-        assert revision is not None
-        async with revision.room():
-            it.store.delete(SERVICE, NAMESPACE, "hello")
-            await until(lambda: not it.revisions)
-            assert it.routes_to() is None
-            assert it.launcher.alive
-        await until(lambda: not it.launcher.alive)
-        assert it.launcher.happenings[-1] == ("gone", "")
-
-
-@pytest.mark.anyio
-async def test_the_end_of_the_engine_waits_for_no_request() -> None:
-    it = Cluster()
-    running = asyncio.create_task(it.serving.run())
-    it.apply()
-    await it.settled()
-    revision = it.serving.route(NAMESPACE, "hello")
-    assert revision is not None
-    async with revision.room():
-        it.store.delete(SERVICE, NAMESPACE, "hello")
-        it.store.create(SERVICE, ksvc("hello-00002"))
-        await it.settled()
-        assert len(it.launcher.alive) == 2
-        running.cancel()
-        async with asyncio.timeout(5):
-            await it.serving.stop()
-        assert not it.launcher.alive
-
-
-@pytest.mark.anyio
-async def test_what_is_deleted_and_made_anew_at_once_is_another() -> None:
-    async with cluster() as it:
-        it.apply()
-        await it.settled()
-        it.store.delete(SERVICE, NAMESPACE, "hello")
-        it.apply(image="b")
-        await it.settled()
-        assert it.revision("hello-00001")["spec"]["containers"][0]["image"] == "b"
-        await until(lambda: [each.pod for each in it.launcher.alive] == ["hello-00001-1"])
-
-
-@pytest.mark.anyio
-async def test_a_revision_deleted_by_hand_comes_back() -> None:
-    async with cluster() as it:
-        it.apply()
-        await it.settled()
-        it.store.delete(REVISION, NAMESPACE, "hello-00001")
-        await until(lambda: len(it.launcher.made) == 2 and it.launcher.made[0].stopped)
-        await it.settled()
-        assert it.routes_to() == "hello-00001"
-
-
-@pytest.mark.anyio
-async def test_only_some_revisions_without_traffic_are_kept() -> None:
-    async with cluster() as it:
-        for number in range(1, REVISIONS_KEPT + 4):
-            name = f"hello-{number:05d}"
-            it.apply(name, image=str(number))
-            await it.settled(revision=name)
-        await until(lambda: len(it.revisions) == REVISIONS_KEPT + 1)
-        assert it.revisions[0] == "hello-00003"
-
-
-@pytest.mark.anyio
 async def test_a_condition_that_says_the_same_keeps_its_time() -> None:
     async with cluster() as it:
         it.apply()
@@ -454,7 +205,6 @@ async def test_a_condition_that_says_the_same_keeps_its_time() -> None:
         ] == [each | {"lastTransitionTime": 0} for each in before]
 
 
-@pytest.mark.anyio
 async def test_at_rest_nothing_is_written() -> None:
     async with cluster() as it:
         it.apply()
@@ -465,7 +215,6 @@ async def test_at_rest_nothing_is_written() -> None:
         assert it.store.version == version
 
 
-@pytest.mark.anyio
 async def test_a_service_inside_the_cluster_has_no_public_address() -> None:
     async with cluster() as it:
         it.apply(labels={"networking.knative.dev/visibility": "cluster-local"})
