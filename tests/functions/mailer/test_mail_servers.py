@@ -9,11 +9,9 @@ import pytest
 from maxcloud.store.database import TRANSACTION_SECONDS
 from maxcloud_local.kubernetes.access import make_access
 from tests.conftest import TestDatabase
+from tests.functions.mailer.telling import BOB, INVITED, Serve, state, tell
 from tests.functions.people import Organisation
-from tests.functions.test_mailer import BOB, INVITED, Serve, post, serve, state, tell
 from tests.postal import smtp
-
-__all__ = ["post", "serve"]  # fixtures
 
 
 @pytest.fixture
