@@ -14,7 +14,7 @@ from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 
 from maxcloud_local import kinds
-from maxcloud_local.kinds import Kind
+from maxcloud_local.kinds import SERVICE, Kind
 from maxcloud_local.kubernetes.access import Access, make_access, write_kubeconfig
 from maxcloud_local.kubernetes.api import application
 from maxcloud_local.logs import Logs
@@ -22,6 +22,7 @@ from maxcloud_local.store import Object, Store
 
 CORE = "/api/v1"
 KSVCS = "/apis/serving.knative.dev/v1/namespaces/default/services"
+MERGE = {"Content-Type": "application/merge-patch+json"}
 DEADLINE = 20
 
 
@@ -29,6 +30,18 @@ def an_object(kind: Kind, name: str, namespace: str = "default", **rest: Any) ->
     metadata = {"name": name} | ({"namespace": namespace} if kind.namespaced else {})
     metadata |= rest.pop("metadata", {})
     return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata, **rest}
+
+
+def ksvc(name: str = "hello", **rest: Any) -> dict[str, Any]:
+    return an_object(SERVICE, name, **({"spec": {"template": {}}} | rest))
+
+
+def assert_refused(answer: tuple[int, Any], code: int, reason: str) -> str:
+    status, said = answer
+    assert (status, said["kind"], said["status"]) == (code, "Status", "Failure"), said
+    assert (said["code"], said["reason"]) == (code, reason), said
+    assert "Traceback" not in said["message"]
+    return str(said["message"])
 
 
 @dataclass

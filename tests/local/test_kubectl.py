@@ -3,14 +3,13 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from maxcloud_local.kinds import BROKER, NAMESPACE, POD, SECRET, SERVICE, TRIGGER
-from tests.local.apiserver import DEADLINE, ApiServer, an_object, running_api
+from tests.local.apiserver import DEADLINE, ApiServer, an_object
 
 pytestmark = [
     pytest.mark.anyio,
@@ -19,12 +18,6 @@ pytestmark = [
 
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
 CONTAINER = {"name": "user-container", "image": "nginx"}
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[ApiServer]:
-    async with running_api(tmp_path) as api:
-        yield api
 
 
 def ksvc(image: str = "nginx", name: str = "hello") -> str:

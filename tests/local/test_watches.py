@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,17 +10,11 @@ import pytest
 from maxcloud_local.kinds import POD, SERVICE
 from maxcloud_local.kubernetes.podlogs import CRI_LOG
 from maxcloud_local.store import CHANGES_KEPT
-from tests.local.apiserver import CORE, DEADLINE, KSVCS, ApiServer, an_object, running_api
+from tests.local.apiserver import CORE, DEADLINE, KSVCS, ApiServer, an_object
 
 pytestmark = pytest.mark.anyio
 
 LOG = f"{CORE}/namespaces/default/pods/hello-1/log"
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[ApiServer]:
-    async with running_api(tmp_path) as api:
-        yield api
 
 
 def create(api: ApiServer, name: str, **labels: str) -> int:

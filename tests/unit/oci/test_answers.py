@@ -13,7 +13,6 @@ from tests.unit.oci.registry import Registry, digest_of, refused, resolve
 
 pytestmark = pytest.mark.anyio
 
-
 ANSWERS = {
     "nothing": ((404, {}, b"{}"), "ImageNotFound", "HOST/team/app:1 does not exist on HOST"),
     "private": (
