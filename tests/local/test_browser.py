@@ -13,8 +13,8 @@ from aiohttp import web
 
 from maxcloud_local.gateway.gateway import Gateway
 from maxcloud_local.kinds import INGRESS
+from tests.local.front import ingress
 from tests.local.standins import until
-from tests.local.test_gateway import ingress
 from tests.local.world import listening, world
 
 pytestmark = pytest.mark.anyio
