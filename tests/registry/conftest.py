@@ -1,16 +1,18 @@
 """The real Distribution, which believes the real function, and real clients of both."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from maxcloud.http import Api
+from maxcloud.roles import Role
 from maxcloud.store.database import Database
 from maxcloud_local import registry as local
 from tests.conftest import Postgres, cloned, served
-from tests.functions.people import installation, production
+from tests.functions.people import Organisation, caller, installation, production
 from tests.ports import free_port
 from tests.registry.world import SIGNING, World
 
@@ -61,3 +63,21 @@ def world(
         made = World(url, database, production(**changes), settings, program)
         with made.distribution():
             yield made
+
+
+@pytest.fixture
+def org(world: World) -> Organisation:
+    return Organisation(world.database)
+
+
+@pytest.fixture
+def http(world: World, org: Organisation) -> Iterator[httpx.Client]:
+    with caller(world.url, org.key(Role.DEPLOY)) as client:
+        yield client
+
+
+@pytest.fixture
+async def worker(world: World, anyio_backend: str) -> AsyncIterator[Database]:
+    opened = Database(world.database.worker)
+    yield opened
+    await opened.close()
