@@ -1,6 +1,5 @@
-"""From what Knative says to what a user is told. The objects are cut down from real ones."""
+"""From what Knative says of a service to what a user is told."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,51 +7,17 @@ import pytest
 from maxcloud.knative.objects import Manifest
 from maxcloud.knative.status import Observed, is_ready, newest_revision, observe
 from maxcloud.models import ServiceStatus
-
-PENDING, READY, FAILED = ServiceStatus.PENDING, ServiceStatus.READY, ServiceStatus.FAILED
-
-
-def condition(kind: str, status: str, reason: str = "", message: str = "") -> dict[str, str]:
-    said = {"type": kind, "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    return said | ({"reason": reason, "message": message} if reason else {})
-
-
-def ksvc(
-    *conditions: dict[str, str], observed: int | None = 2, ready: str | None = None
-) -> Manifest:
-    status: Manifest = {"latestCreatedRevisionName": "shop-00002"}
-    if observed is not None:
-        status["observedGeneration"] = observed
-    if conditions:
-        status["conditions"] = list(conditions)
-    if ready is not None:
-        status["latestReadyRevisionName"] = ready
-    metadata = {
-        "name": "shop",
-        "generation": 2,
-        "resourceVersion": "1234",
-        "creationTimestamp": "2026-01-01T00:00:00Z",
-        "annotations": {"maxcloud.dev/generation": "7"},
-    }
-    return {"metadata": metadata, "status": status}
-
-
-def revision(*conditions: dict[str, str]) -> Manifest:
-    containers = [{"image": "nginx", "ports": [{"containerPort": 3000}]}]
-    return {
-        "metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": {"containers": containers},
-        "status": {"conditions": list(conditions)},
-    }
-
-
-MADE = datetime(2026, 1, 1, tzinfo=UTC)
-LATE = MADE + timedelta(hours=1)
-
-
-UNKNOWN = condition("Ready", "Unknown", "RevisionMissing", "Configuration waits for a Revision")
-NOT_READY = condition(
-    "Ready", "False", "RevisionFailed", 'Revision "shop-00002" failed with message: it broke.'
+from tests.unit.observed import (
+    FAILED,
+    LATE,
+    MADE,
+    NOT_READY,
+    PENDING,
+    READY,
+    UNKNOWN,
+    condition,
+    ksvc,
+    revision,
 )
 
 NONE_READY = 'Configuration "shop" does not have any ready Revision.'
@@ -227,72 +192,6 @@ def test_of_a_service_that_is_ready_nothing_more_is_asked(thing: Any, ready: boo
 def test_the_newest_revision_is_named_once_it_is_made() -> None:
     assert newest_revision(ksvc()) == "shop-00002"
     assert newest_revision({"metadata": {}}) is None
-
-
-@pytest.mark.parametrize(
-    ("after", "status", "reason"),
-    [
-        (timedelta(seconds=119), PENDING, "RevisionCreated"),
-        (timedelta(seconds=121), FAILED, "Unschedulable"),
-    ],
-)
-def test_room_for_an_instance_is_waited_for(
-    after: timedelta, status: ServiceStatus, reason: str
-) -> None:
-    crowded = revision(condition("ResourcesAvailable", "False", "Unschedulable", "no room"))
-    seen = observe(ksvc(NOT_READY), crowded, [], MADE + after)
-    assert (seen.status, seen.reason) == (status, reason)
-
-
-def pod(waiting: str = "", why: str = "", **ended: Any) -> Manifest:
-    """A pod whose container waits for this reason, and how it ended before."""
-    state = {"waiting": {"reason": waiting, "message": why}} if waiting else {"running": {}}
-    container = {"name": "user-container", "state": state}
-    if ended:
-        container["lastState"] = {"terminated": ended}
-    return {"status": {"containerStatuses": [{"name": "queue-proxy", "state": {}}, container]}}
-
-
-PODS: dict[str, tuple[Manifest, tuple[str, str] | None]] = {
-    "not scheduled yet": ({"status": {"phase": "Pending"}}, None),
-    "being made": (pod("ContainerCreating"), None),
-    "running": (pod(), None),
-    "stopped once, and about to be started again": (pod(exitCode=1, reason="Error"), None),
-    "stops again and again": (
-        pod("CrashLoopBackOff", exitCode=1, reason="Error", message="KeyError\n"),
-        (
-            "ExitCode1",
-            "the container stopped with exit code 1 before it was ready; its last output:\n"
-            "KeyError",
-        ),
-    ),
-    "stops without a word": (
-        pod("CrashLoopBackOff", exitCode=0, reason="Completed"),
-        ("ExitCode0", "the container stopped with exit code 0 before it was ready"),
-    ),
-    "needs too much memory": (
-        pod("CrashLoopBackOff", exitCode=137, reason="OOMKilled"),
-        ("OOMKilled", "the container needed more memory than it may have"),
-    ),
-    "its image is not there": (
-        pod("ErrImagePull", "not found"),
-        ("ImagePullFailed", "the image could not be pulled: not found"),
-    ),
-}
-
-
-@pytest.mark.parametrize(("seen", "told"), PODS.values(), ids=PODS)
-def test_a_pod_tells_before_the_deadline_what_keeps_it_from_starting(
-    seen: Manifest, told: tuple[str, str] | None
-) -> None:
-    observed = observe(ksvc(UNKNOWN), revision(), [seen], MADE)
-    expected = (FAILED, *told) if told else (PENDING, "RevisionCreated", "")
-    assert (observed.status, observed.reason, observed.message) == expected
-
-
-def test_what_a_pod_tells_does_not_outdo_a_service_that_is_ready() -> None:
-    broken = pod("CrashLoopBackOff", exitCode=1)
-    assert observe(ksvc(condition("Ready", "True")), None, [broken], MADE).status == READY
 
 
 LOST = 'Revision "shop-00001" referenced in traffic not found.'
