@@ -1,6 +1,5 @@
 """Which revision gets the requests: rollouts, rollbacks, splits and tags."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +12,7 @@ import httpx
 
 from tests.journeys import images
 from tests.journeys.platform import Platform, eventually
-
-# What a user gets while the platform goes on: 20 requests a second.
-PAUSE = 0.05
+from tests.pace import at_pace
 
 
 @dataclass
@@ -29,7 +26,7 @@ class Visits:
 @contextmanager
 def visited(platform: Platform, url: str) -> Iterator[Visits]:
     """Ask a service twenty times a second, each time on a connection of its own."""
-    visits, over = Visits(), threading.Event()
+    visits = Visits()
 
     def visit() -> None:
         try:
@@ -42,18 +39,8 @@ def visited(platform: Platform, url: str) -> Iterator[Visits]:
         else:
             visits.failures.append(f"{answer.status_code} {answer.text}")
 
-    def go_on() -> None:
-        with ThreadPoolExecutor(20) as visitors:
-            while not over.wait(PAUSE):
-                visitors.submit(visit)
-
-    going = threading.Thread(target=go_on)
-    going.start()
-    try:
+    with at_pace(visit, per_second=20, at_once=20):
         yield visits
-    finally:
-        over.set()
-        going.join()
 
 
 def push(platform: Platform, name: str, folder: Path, page: str) -> str:

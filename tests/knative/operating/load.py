@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
 
 from tests.cluster.environment import GATEWAY
-
-# Ends a load that nobody ends.
-SECONDS_MAX = 420
+from tests.pace import at_pace
 
 
 @dataclass
@@ -35,7 +31,6 @@ class Answers:
 def asked(path: str, host: str, per_second: int) -> Iterator[Answers]:
     """Ask at a steady pace, whatever the answers take, and count them by what they were."""
     answers = Answers()
-    over = threading.Event()
 
     def ask() -> None:
         start = time.monotonic()
@@ -46,23 +41,11 @@ def asked(path: str, host: str, per_second: int) -> Iterator[Answers]:
             answers.counts[type(error).__name__] += 1
         answers.slowest = max(answers.slowest, time.monotonic() - start)
 
-    def go_on() -> None:
-        start = time.monotonic()
-        while not over.wait(1 / per_second) and answers.seconds < SECONDS_MAX:
-            answers.seconds = time.monotonic() - start
-            pool.submit(ask)
-
     with (
         httpx.Client(base_url=GATEWAY, timeout=60) as client,
-        ThreadPoolExecutor(max_workers=64) as pool,
+        at_pace(ask, per_second, at_once=64) as pace,
     ):
-        pace = threading.Thread(target=go_on)
-        pace.start()
-        try:
-            yield answers
-        finally:
-            over.set()
-            pace.join()
-    assert answers.seconds < SECONDS_MAX
+        yield answers
+    answers.seconds = pace.seconds
     # A machine that is busy asks a little later, not a lot.
     assert answers.counts.total() > per_second * answers.seconds / 2
