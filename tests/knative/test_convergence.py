@@ -131,7 +131,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from maxcloud.config import DEV_ORG_ID
-from maxcloud.models import ServiceHint
+from maxcloud.hints import ServiceHint
 from maxcloud.reconciling.services import converge
 from maxcloud.store.database import Database
 from tests.conftest import dev_config
