@@ -28,10 +28,6 @@ COMMANDS = (
     Lazily("version", "version.version", "Show the versions of this command and of the API."),
 )
 
-# How many new objects there may be until the collector looks for garbage: more than any command
-# imports, for looking through those takes 10 ms.
-OBJECTS_AT_MOST = 200_000
-
 
 def command_line() -> TyperGroup:
     """Return `maxcloud` with all its commands."""
@@ -55,7 +51,6 @@ def main() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a character shows its number instead.
         sys.stdout.reconfigure(errors="backslashreplace")
-    gc.set_threshold(OBJECTS_AT_MOST)
     try:
         code = command_line()(prog_name="maxcloud", standalone_mode=False)
         sys.stdout.flush()
