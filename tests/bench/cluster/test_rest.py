@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+import psycopg
+
 from tests.bench.figures import Table
 from tests.bench.report import Section
 from tests.cluster.environment import kubectl
+from tests.cluster.inside import database_url
 from tests.journeys.platform import eventually
 from tests.knative.test_operators import status
 
@@ -37,15 +40,15 @@ def functions() -> list[str]:
     return kubectl("get", "pods", "-A", "-o", "name", "-l", "serving.knative.dev/service").split()
 
 
-def connections() -> str:
+def connections() -> int:
+    """Return how many there are beside the one that asks."""
     query = (
         "select count(*) from pg_stat_activity"
         " where backend_type = 'client backend' and pid <> pg_backend_pid()"
     )
-    shell = (
-        f'PATH="$(echo /usr/lib/postgresql/*/bin):$PATH" psql -h /tmp -U postgres -Atc "{query}"'
-    )
-    return kubectl("exec", "-n", "mc-system", "postgres-0", "--", "sh", "-c", shell).strip()
+    with psycopg.connect(database_url("owner")) as connection:
+        [number] = connection.execute(query).fetchone() or (0,)
+    return int(number)
 
 
 def _size(mebibytes: int | None) -> str:
