@@ -12,7 +12,7 @@ SEED := $(or $(SEED),$(shell date +%s))
 .PHONY: help dev test test-long lint lint-deploy audit format openapi lock cluster cluster-down test-cluster test-operations minikube kind bench bench-cluster clean registry
 
 help: ## List what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml
 	@echo "setting up $(VENV)"
