@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.faults.between import SILENCE, Between
@@ -133,6 +134,14 @@ class Troublemaker:
     def _restarted(self) -> Iterator[None]:
         self.target.backend.restart_postgres()
         yield
+        # A kubelet waits twice as long each time before it starts one anew that has ended.
+        self.target.until("PostgreSQL", self._postgres_answers)
+
+    def _postgres_answers(self) -> bool:
+        try:
+            return bool(self.target.rows("select 1"))
+        except psycopg.OperationalError:
+            return False
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
