@@ -7,6 +7,7 @@ from itertools import count
 from typing import Self
 
 import httpx
+import psycopg
 
 from maxcloud.client import Client
 from maxcloud.errors import NotFound
@@ -19,6 +20,16 @@ WRITERS = 8
 ONE_SECONDS, ALL_SECONDS = 120, 1800
 
 _numbers = count()
+
+
+def connections(asking: psycopg.Connection[tuple[int]]) -> int:
+    """Return how many connections the database has, beside the one that asks."""
+    query = (
+        "select count(*) from pg_stat_activity"
+        " where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    )
+    [(number,)] = asking.execute(query).fetchall()
+    return number
 
 
 class Crowd:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.bench.figures import Table
 from tests.bench.local import worker_url
+from tests.bench.platform import connections
 from tests.bench.report import Section
 from tests.journeys.platform import eventually
 from tests.local.backend import Engine, engine
@@ -54,11 +55,7 @@ def test_rest(idle: Engine, show: Callable[[Section], None]) -> None:
             time.sleep(WATCH_SECONDS)
             if pods(idle) == [] and all(each.is_running() for each in processes):
                 break
-        connections = connection.execute(
-            "select count(*) from pg_stat_activity"
-            " where backend_type = 'client backend' and pid <> pg_backend_pid()"
-        ).fetchone()
-    assert connections is not None
+        connected = connections(connection)
     shown: dict[str, list[float]] = {}
     for each in processes:
         if each.pid != ours:
@@ -73,7 +70,7 @@ def test_rest(idle: Engine, show: Callable[[Section], None]) -> None:
     rows += [
         ["functions", "0", "", "", "all at zero: a request or an event wakes them"],
         ["pods of tenants", "0", "", "", "the sample sleeps too"],
-        ["database connections", str(connections[0]), "", "", "they end with the functions"],
+        ["database connections", str(connected), "", "", "they end with the functions"],
     ]
     table = Table(["", "number", "PSS", "ms/s", "why"], rows)
     show(Section("At rest on the engine", ABOUT, [table]))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import psycopg
 
 from tests.bench.figures import Table
+from tests.bench.platform import connections
 from tests.bench.report import Section
 from tests.cluster.environment import kubectl
 from tests.cluster.inside import database_url
@@ -23,6 +24,8 @@ sees."""
 def test_rest(show: Callable[[Section], None]) -> None:
     eventually("functions", functions, WITHIN_SECONDS, lambda found: found == [])
     resting = status()["at_rest"]
+    with psycopg.connect(database_url("owner")) as connection:
+        connected = connections(connection)
     rows = [
         [f"{each['namespace']}/{each['name']}", _size(each["memory_mib"]), each["why"]]
         for each in resting
@@ -30,7 +33,7 @@ def test_rest(show: Callable[[Section], None]) -> None:
     rows += [
         ["all of it", _size(sum(each["memory_mib"] or 0 for each in resting)), ""],
         ["functions", "0", "a request or an event wakes them"],
-        [f"{connections()} connections to the database", "", "they end with the functions"],
+        [f"{connected} connections to the database", "", "they end with the functions"],
     ]
     show(Section("At rest on the cluster", ABOUT, [Table(["", "MiB", "why"], rows)]))
 
@@ -38,17 +41,6 @@ def test_rest(show: Callable[[Section], None]) -> None:
 def functions() -> list[str]:
     """Return the instances of Knative Services, of the platform's and of tenants'."""
     return kubectl("get", "pods", "-A", "-o", "name", "-l", "serving.knative.dev/service").split()
-
-
-def connections() -> int:
-    """Return how many there are beside the one that asks."""
-    query = (
-        "select count(*) from pg_stat_activity"
-        " where backend_type = 'client backend' and pid <> pg_backend_pid()"
-    )
-    with psycopg.connect(database_url("owner")) as connection:
-        [number] = connection.execute(query).fetchone() or (0,)
-    return int(number)
 
 
 def _size(mebibytes: int | None) -> str:
