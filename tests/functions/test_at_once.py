@@ -14,11 +14,11 @@ import pytest
 from maxcloud.config import DEV_ORG_ID
 from maxcloud.http import Api
 from maxcloud.store.database import CONNECT_SECONDS, Database, statements
-from tests.conftest import FUNCTIONS, TestDatabase, dev_config, served
+from tests.conftest import TestDatabase, dev_config, served
 from tests.functions.conftest import public
 from tests.functions.repeated import KEPT, KEY, SERVICES_MADE, same
 from tests.functions.support import SERVICES, SHOP, assert_refusal
-from tests.functions.test_runtime import RUNTIME, environment, wait_for
+from tests.functions.test_runtime import RUNTIME, environment, of_function, wait_for
 from tests.ports import free_port
 from tests.store.support import execute
 
@@ -94,12 +94,7 @@ def wait_until_waiting(database: TestDatabase, kind: str) -> None:
 def process(database: TestDatabase) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The function in a process of its own, with its base URL."""
     port = free_port()
-    settings = {
-        "FUNCTION_TARGET": "services",
-        "FUNCTION_SOURCE": str(FUNCTIONS / "services.py"),
-        "DATABASE_URL": database.api,
-        "PORT": str(port),
-    }
+    settings = of_function("services", database.api) | {"PORT": str(port)}
     with subprocess.Popen(
         RUNTIME, env=environment(**settings), stdout=subprocess.DEVNULL, text=True
     ) as started:

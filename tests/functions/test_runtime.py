@@ -47,6 +47,12 @@ def environment(**settings: str) -> dict[str, str]:
     return kept | local | settings
 
 
+def of_function(name: str, database_url: str) -> dict[str, str]:
+    """Return the variables that say which function a process is, and where its rows are."""
+    source = str(FUNCTIONS / f"{name}.py")
+    return {"FUNCTION_TARGET": name, "FUNCTION_SOURCE": source, "DATABASE_URL": database_url}
+
+
 def wait_for(process: subprocess.Popen[str], port: int) -> None:
     """Return when somebody listens on the port; the process has ten seconds for it."""
     deadline = time.monotonic() + 10
@@ -82,11 +88,7 @@ def running(command: list[str], **settings: str) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize("function", ["health", "services"])
 def test_a_function_starts_answers_and_ends(untouched: TestDatabase, function: str) -> None:
-    settings = {
-        "FUNCTION_TARGET": function,
-        "FUNCTION_SOURCE": str(FUNCTIONS / f"{function}.py"),
-        "DATABASE_URL": untouched.api,
-    }
+    settings = of_function(function, untouched.api)
     with running(RUNTIME, **settings) as client:
         assert client.get("/healthz").json() == {"status": "ok"}
         path = {"health": "/readyz", "services": SERVICES}[function]
@@ -98,10 +100,7 @@ def test_a_function_starts_answers_and_ends(untouched: TestDatabase, function: s
 
 def test_every_line_of_a_function_is_json_and_names_its_request(database: TestDatabase) -> None:
     port = free_port()
-    settings = {
-        "FUNCTION_TARGET": "services",
-        "FUNCTION_SOURCE": str(FUNCTIONS / "services.py"),
-        "DATABASE_URL": database.api,
+    settings = of_function("services", database.api) | {
         "PORT": str(port),
         "K_SINK": "http://127.0.0.1:1",
     }
@@ -148,12 +147,7 @@ WRONG = {
 def test_a_variable_that_makes_no_sense_ends_the_start_with_one_sentence(
     variable: str, value: str
 ) -> None:
-    settings = {
-        "FUNCTION_TARGET": "health",
-        "FUNCTION_SOURCE": str(FUNCTIONS / "health.py"),
-        "DATABASE_URL": "postgresql:///none",
-        variable: value,
-    }
+    settings = of_function("health", "postgresql:///none") | {variable: value}
     ended = subprocess.run(
         RUNTIME,
         env=environment(**settings),
@@ -172,12 +166,7 @@ def test_a_variable_that_makes_no_sense_ends_the_start_with_one_sentence(
 def test_only_who_proves_keys_asks_for_the_secret(
     untouched: TestDatabase, function: str, needs: bool
 ) -> None:
-    settings = {
-        "FUNCTION_TARGET": function,
-        "FUNCTION_SOURCE": str(FUNCTIONS / f"{function}.py"),
-        "DATABASE_URL": untouched.api,
-        "DEV_MODE": "false",
-    }
+    settings = of_function(function, untouched.api) | {"DEV_MODE": "false"}
     if needs:
         ended = subprocess.run(
             RUNTIME, env=environment(**settings), capture_output=True, text=True, check=False
@@ -190,11 +179,7 @@ def test_only_who_proves_keys_asks_for_the_secret(
 
 
 def test_headers_may_arrive_in_pieces(untouched: TestDatabase) -> None:
-    settings = {
-        "FUNCTION_TARGET": "services",
-        "FUNCTION_SOURCE": str(FUNCTIONS / "services.py"),
-        "DATABASE_URL": untouched.api,
-    }
+    settings = of_function("services", untouched.api)
     lines = [f"GET {SERVICES} HTTP/1.1", "Host: localhost", "Connection: close"]
     sent = "\r\n".join([*lines, "Authorization: " + "x" * 59_000, "", ""]).encode()
     with running(RUNTIME, **settings) as client:
@@ -208,11 +193,7 @@ def test_headers_may_arrive_in_pieces(untouched: TestDatabase) -> None:
 
 
 def test_a_connection_that_nobody_uses_is_ended_by_its_client(untouched: TestDatabase) -> None:
-    settings = {
-        "FUNCTION_TARGET": "health",
-        "FUNCTION_SOURCE": str(FUNCTIONS / "health.py"),
-        "DATABASE_URL": untouched.api,
-    }
+    settings = of_function("health", untouched.api)
     with running(RUNTIME, **settings) as client:
         address = (client.base_url.host, client.base_url.port)
         with contextlib.closing(http.client.HTTPConnection(*address)) as connection:

@@ -17,11 +17,11 @@ import pytest
 
 from maxcloud import registry
 from maxcloud_local import kinds
-from tests.conftest import FUNCTIONS, TestDatabase, function_of, served
+from tests.conftest import TestDatabase, function_of, served
 from tests.functions.people import AUTH, SECRET
 from tests.functions.sink import Sink
 from tests.functions.support import SERVICES, SHOP
-from tests.functions.test_runtime import RUNTIME, environment, wait_for
+from tests.functions.test_runtime import RUNTIME, environment, of_function, wait_for
 from tests.local.apiserver import ApiServer, api_in_the_background
 from tests.ports import free_port
 from tests.postal import RESEND_KEY, Resend, resend
@@ -125,10 +125,7 @@ def journey(database: TestDatabase, tmp_path: Path) -> Iterator[Journey]:
         for function in FUNCTIONS_THAT_TALK:
             url = database.worker if function in WORKERS else database.api
             port = free_port()
-            settings = {
-                "FUNCTION_TARGET": function,
-                "FUNCTION_SOURCE": str(FUNCTIONS / f"{function}.py"),
-                "DATABASE_URL": url.replace("@", f":{PASSWORD}@", 1),
+            settings = of_function(function, url.replace("@", f":{PASSWORD}@", 1)) | {
                 "SECRET_KEY": f"{SECRET},{OLD}",
                 "DEV_MODE": "false",
                 "LOG_LEVEL": "debug",

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import FUNCTIONS, Postgres, cloned
+from tests.conftest import Postgres, cloned
 from tests.functions.support import leaks
-from tests.functions.test_runtime import RUNTIME, running
+from tests.functions.test_runtime import RUNTIME, of_function, running
 
 METHODS = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW", "get"]
 
@@ -46,12 +46,7 @@ bodies = st.sampled_from(BODIES) | st.binary(max_size=100)
 def services(postgres: Postgres, template: str) -> Iterator[tuple[str, int]]:
     """Where a `services` listens, started as in a pod."""
     with cloned(postgres, template) as database:
-        settings = {
-            "FUNCTION_TARGET": "services",
-            "FUNCTION_SOURCE": str(FUNCTIONS / "services.py"),
-            "DATABASE_URL": database.api,
-            "LOG_LEVEL": "error",
-        }
+        settings = of_function("services", database.api) | {"LOG_LEVEL": "error"}
         with running(RUNTIME, **settings) as client:
             yield client.base_url.host, int(client.base_url.port or 0)
 
